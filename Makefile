@@ -1,0 +1,75 @@
+# Start here: `make demo` shows the main job, `make test` proves it. Both need python3 >= 3.11, venv, pip and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NAME   := gcp-sa-credential-provider
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
+WHEEL  := dist/.wheel
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 22
+
+.PHONY: python
+python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "%s is Python %d.%d; this project needs 3.11 or newer. Fix: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
+
+$(VENV)/.run: requirements/run.txt | python
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.dev: requirements/all.txt $(VENV)/.run
+	$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(WHEEL): $(SOURCES) $(VENV)/.run
+	@rm -f dist/*.whl
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	@touch $@
+
+# Tests run against the wheel that users get, never against the source tree.
+$(VENV)/.package: $(WHEEL)
+	$(PIP) install --no-deps --force-reinstall dist/*.whl
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.dev $(VENV)/.package ## everything that development needs, in .venv
+
+.PHONY: demo
+demo: $(VENV)/.run $(VENV)/.package ## the main job, whole, on the embedded emulator
+	@$(BIN)/$(NAME) demo
+
+.PHONY: test
+test: lint unit ## lint, types and all tests that need nothing but Python
+
+.PHONY: lint
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=src $(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+
+.PHONY: unit
+unit: venv zipapp
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python tests/coverage_gate.py
+
+.PHONY: zipapp
+zipapp: $(WHEEL) ## dist/NAME.pyz: the plugin for nodes that have Python
+	@$(BIN)/python packaging/zipapp.py
+
+.PHONY: docs
+docs: venv ## write the generated pages anew
+	$(BIN)/python -m gcp_sa_credential_provider explain --markdown > docs/errors.md
+
+.PHONY: lock
+lock: ## resolve requirements/ anew (needs uv)
+	requirements/lock.sh
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* .hypothesis

@@ -1,0 +1,92 @@
+"""The operator's tool: one parser, and one small module for each command, imported when named.
+
+A command's module has `add(parser)` and `run(args) -> exit code`.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from gcp_sa_credential_provider.version import VERSION
+
+COMMANDS = {
+    "demo": "the main job, whole, on the embedded emulator",
+    "emulate": "Google in a box: STS, IAM Credentials and a registry on loopback",
+    "explain": "what an error code or a text in a log means, and how to fix it",
+}
+
+
+class Command(Protocol):
+    """A module of this package."""
+
+    def add(self, parser: argparse.ArgumentParser, /) -> None:
+        """Give the parser the command's own arguments."""
+
+    def run(self, args: argparse.Namespace, /) -> int:
+        """Do it. Returns the exit code."""
+
+
+_DESCRIPTION = """\
+Without arguments this is a kubelet image credential provider: it reads a
+CredentialProviderRequest from stdin, exchanges the pod's ServiceAccount token
+at Google and writes registry credentials to stdout.
+With a command it is the tool of whoever sets that up.
+"""
+
+_EPILOG = """\
+The plugin's settings are environment variables; the only one required is
+GCP_AUDIENCE, the full resource name of the workload identity provider:
+  //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER
+exit codes of the plugin: 0 credentials written, 1 the exchange failed,
+2 request, environment or configuration wrong
+"""
+
+
+def parser(named: str | None) -> argparse.ArgumentParser:
+    """The whole parser; only the module of the command `named` is imported."""
+    top = argparse.ArgumentParser(
+        prog="gcp-sa-credential-provider",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            allow_abbrev=False,
+        )
+        if name == named:
+            _module(name).add(command)
+    return top
+
+
+def _module(name: str) -> Command:
+    return cast("Command", importlib.import_module(f"gcp_sa_credential_provider.cli.{name}"))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that `argv` names. Returns the exit code; usage errors exit 2."""
+    named = next((word for word in argv if not word.startswith("-")), None)
+    top = parser(named)
+    args = top.parse_args(argv)
+    if args.command is None:
+        top.print_help(sys.stderr)
+        return 2
+    try:
+        code: int = _module(args.command).run(args)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("gcp_sa_credential_provider"):
+            raise
+        sys.stderr.write(
+            f"gcp-sa-credential-provider {args.command}: the Python module {error.name} is not "
+            "installed. Fix: pip install 'gcp-sa-credential-provider[emulator]'\n"
+        )
+        return 2
+    return code

@@ -1,0 +1,105 @@
+"""The budget: how long everything may take, who ends it when something blocks, and the back-off.
+
+The kubelet kills a provider after 60 seconds and logs nothing of it, so this process ends first,
+with a line that says where it was.
+"""
+
+import _thread
+import posix
+import time
+
+from gcp_sa_credential_provider.plugin.failure import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FIRST_PAUSE = 0.2  # seconds
+_LONGEST_PAUSE = 4.0  # seconds
+
+
+class Deadline:
+    """A point in time, in seconds of the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def within(self, seconds: float) -> "Deadline":
+        """A deadline in `seconds`, but never later than this one."""
+        return Deadline(min(seconds, self.left()))
+
+    def left(self) -> float:
+        """Seconds left, 0.0 when it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+
+class Progress:
+    """Where the exchange stands: read by the watchdog when it must speak, and by the log record.
+
+    `milliseconds` sums up by phase; `tries` counts all requests sent or attempted, `attempt` those
+    of the request that is under way.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.milliseconds: dict[str, float] = {}
+        self.tries = 0
+        self.attempt = 0
+        self._now = Failure("TIMEOUT", doing="starting")
+        self._phase = "start"
+        self._since = time.monotonic()
+
+    def enter(self, phase: str, code: str, **evidence: object) -> None:
+        """Begin `phase`; `code` with `evidence` is what to say if time runs out in it."""
+        self.leave()
+        self._phase = phase
+        self._now = Failure(code, **evidence)
+
+    def leave(self) -> None:
+        """Account the time of the phase that ends here."""
+        now = time.monotonic()
+        spent = (now - self._since) * 1000
+        self.milliseconds[self._phase] = self.milliseconds.get(self._phase, 0.0) + spent
+        self._since = now
+
+    def overdue(self) -> Failure:
+        """What to say when time runs out now."""
+        return self._now
+
+
+class Watchdog:
+    """A thread that ends the process when the deadline passes, whatever the main thread is in.
+
+    Only one of the two may speak: whoever gets `claim()` first.
+    """
+
+    def __init__(self, deadline: Deadline, on_timeout: "Callable[[], object]") -> None:
+        self._done = _thread.allocate_lock()
+        self._claimed = _thread.allocate_lock()
+        self._spoken = _thread.allocate_lock()
+        self._done.acquire()
+        self._spoken.acquire()
+        _thread.start_new_thread(self._watch, (deadline, on_timeout))
+
+    def claim(self) -> bool:
+        """Take the right to write the outcome; False where it is taken already."""
+        return self._claimed.acquire(blocking=False)
+
+    def dismiss(self) -> None:
+        """Stop watching."""
+        self._done.release()
+
+    def wait(self) -> None:
+        """Stand still while the watchdog speaks; in a process of its own this never returns."""
+        self._spoken.acquire()
+
+    def _watch(self, deadline: Deadline, on_timeout: "Callable[[], object]") -> None:
+        if not self._done.acquire(timeout=deadline.left()) and self.claim():
+            on_timeout()
+            self._spoken.release()
+
+
+def pause(attempt: int) -> float:
+    """Seconds to wait before try number `attempt` + 1: exponential with full jitter."""
+    unit = int.from_bytes(posix.urandom(4), "big") / 2**32
+    return unit * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)

@@ -1,0 +1,245 @@
+"""One POST over HTTP/1.1 (RFC 9112), with its tries. A connection serves one request.
+
+| what happened | tried again |
+|---|---|
+| the name server did not answer | yes |
+| connection refused, reset or timed out; the answer cut off or late | yes |
+| 408, 429, 5xx | yes, after Retry-After |
+| any other status, redirects included | no |
+| no such name; a certificate that does not verify; no HTTP; too large | no |
+"""
+
+import time
+
+from gcp_sa_credential_provider.plugin import tls
+from gcp_sa_credential_provider.plugin.connect import Endpoint, Socket, Stream, open_socket
+from gcp_sa_credential_provider.plugin.dates import http_date
+from gcp_sa_credential_provider.plugin.deadline import Progress, pause
+from gcp_sa_credential_provider.plugin.failure import Failure
+from gcp_sa_credential_provider.plugin.names import only
+from gcp_sa_credential_provider.plugin.proxy import Proxy, open_tunnel
+from gcp_sa_credential_provider.plugin.value import Value
+
+TRIES = 4
+LARGEST_BODY = 65536  # bytes
+_LARGEST_HEAD = 16384  # bytes
+_ANSWER_SECONDS = 2.0  # for handshake, request and answer at least, and half of what is left
+
+_TRANSIENT = (
+    "DNS-AGAIN",
+    "CONNECT-REFUSED",
+    "CONNECT-TIMEOUT",
+    "CONNECT-FAILED",
+    "TLS-FAILED",
+    "TLS-TIMEOUT",
+    "ANSWER-CUT",
+    "ANSWER-TIMEOUT",
+    "PROXY-UNREACHABLE",
+    "PROXY-TIMEOUT",
+)
+_AT_THE_PROXY = {"CONNECT-REFUSED": "connection refused", "CONNECT-TIMEOUT": "no answer"}
+
+
+class Service(Value):
+    """An API of Google and how it is reached."""
+
+    endpoint: Endpoint
+    proxy: "Proxy | None"
+    store: tls.TrustStore
+
+
+class Answer(Value):
+    """A complete answer. `date` is the server's clock in Unix seconds, None where it is untold."""
+
+    status: int
+    content_type: str
+    date: "int | None"
+    retry_after: float
+    body: bytes
+
+
+def post(
+    service: Service, path: str, headers: "dict[str, str]", body: bytes, progress: Progress
+) -> Answer:
+    """POST `body` to `path`; at most TRIES times, within the budget. Any status is an answer.
+
+    The caller vouches that `path` and `headers` are printable ASCII. Raises Failure DNS-*,
+    CONNECT-*, PROXY-*, TLS-* or ANSWER-*.
+    """
+    authority = service.endpoint.authority
+    lines = [f"POST {path} HTTP/1.1", f"Host: {authority}"]
+    lines += [f"{name}: {headers[name]}" for name in headers]
+    lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    message = "\r\n".join(lines).encode("ascii") + body
+    for attempt in range(TRIES):
+        progress.tries += 1
+        progress.attempt = attempt + 1
+        wait = pause(attempt)
+        failure = answer = None
+        try:
+            answer = _once(service, message, progress)
+            if answer.status not in (408, 429) and answer.status < 500:
+                return answer
+            wait = max(wait, answer.retry_after)
+        except Failure as caught:
+            if caught.code not in _TRANSIENT:
+                raise
+            failure = caught
+        if attempt == TRIES - 1 or wait >= progress.deadline.left():
+            break
+        progress.enter("wait", "TIMEOUT", doing="waiting to try again")
+        time.sleep(wait)
+    if answer is not None:
+        return answer
+    raise failure or Failure("TIMEOUT", doing="trying")
+
+
+def _once(service: Service, message: bytes, progress: Progress) -> Answer:
+    context = None
+    if service.endpoint.tls:
+        context = service.store.context(service.endpoint.address.host, whole=False)
+    try:
+        return _send(service, context, message, progress)
+    except Failure as failure:
+        if failure.code != "TLS-UNTRUSTED" or not service.store.can_widen(context):
+            raise
+    context = service.store.context(service.endpoint.address.host, whole=True)
+    return _send(service, context, message, progress)
+
+
+def _send(
+    service: Service, context: "tls.Context | None", message: bytes, progress: Progress
+) -> Answer:
+    target = service.endpoint.address
+    sock = _connect(service, progress)
+    try:
+        until = progress.deadline.within(max(_ANSWER_SECONDS, progress.deadline.left() / 2))
+        stream = Stream(sock, until)
+        if service.proxy:
+            progress.enter("proxy", "PROXY-TIMEOUT", proxy=service.proxy.address, target=target)
+            open_tunnel(stream, service.proxy, target)
+        if context is not None:
+            progress.enter("tls", "TLS-TIMEOUT", address=target)
+            stream = tls.secure(sock, target, context, until, service.store.source)
+        progress.enter("request", "ANSWER-TIMEOUT", address=target)
+        stream.send(message)
+        return _read(stream, target)
+    except TimeoutError:
+        raise progress.overdue() from None
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        raise Failure("ANSWER-CUT", address=target, error=reason) from None
+    finally:
+        sock.close()
+
+
+def _connect(service: Service, progress: Progress) -> Socket:
+    if not service.proxy:
+        return open_socket(service.endpoint.address, progress)
+    proxy = service.proxy.address
+    try:
+        return open_socket(proxy, progress)
+    except Failure as failure:
+        error = failure.evidence.get("error") or _AT_THE_PROXY[failure.code]
+        raise Failure("PROXY-UNREACHABLE", proxy=proxy, error=error) from None
+
+
+class _Reader:
+    """Bytes of an answer, asked for by line or by length."""
+
+    def __init__(self, stream: Stream, target: object) -> None:
+        self._stream = stream
+        self._target = target
+        self._buffer = b""
+
+    def more(self) -> bool:
+        received = self._stream.receive()
+        self._buffer += received
+        return bool(received)
+
+    def until(self, mark: bytes, limit: int) -> bytes:
+        while mark not in self._buffer:
+            if len(self._buffer) > limit:
+                raise Failure("ANSWER-LARGE", address=self._target, limit=limit)
+            if not self.more():
+                raise self.cut()
+        found, _, self._buffer = self._buffer.partition(mark)
+        return found
+
+    def exactly(self, length: int) -> bytes:
+        while len(self._buffer) < length:
+            if not self.more():
+                raise self.cut()
+        found, self._buffer = self._buffer[:length], self._buffer[length:]
+        return found
+
+    def rest(self, limit: int) -> bytes:
+        while len(self._buffer) <= limit:
+            if not self.more():
+                return self._buffer
+        raise Failure("ANSWER-LARGE", address=self._target, limit=limit)
+
+    def cut(self) -> Failure:
+        if not self._buffer:
+            return Failure("ANSWER-CUT", address=self._target, error="the connection was closed")
+        return Failure("ANSWER-CUT", address=self._target, error="it ends too early")
+
+
+def _read(stream: Stream, target: object) -> Answer:
+    reader = _Reader(stream, target)
+    head = reader.until(b"\r\n\r\n", _LARGEST_HEAD)
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = status_line.partition(" ")
+    if (
+        version not in ("HTTP/1.1", "HTTP/1.0")
+        or not only("0123456789", rest[:3])
+        or rest[3:4] > " "
+    ):
+        raise Failure("ANSWER-MALFORMED", address=target, answer=status_line[:64])
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip(" \t")
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        body = _chunked(reader, target)
+    elif "content-length" not in headers:
+        body = reader.rest(LARGEST_BODY)
+    else:
+        length = headers["content-length"]
+        if not only("0123456789", length) or len(length) > 9:
+            raise Failure("ANSWER-MALFORMED", address=target, answer=f"Content-Length: {length}")
+        if int(length) > LARGEST_BODY:
+            raise Failure("ANSWER-LARGE", address=target, limit=LARGEST_BODY)
+        body = reader.exactly(int(length))
+    return Answer(
+        status=int(rest[:3]),
+        content_type=headers.get("content-type", "").partition(";")[0].lower(),
+        date=http_date(headers.get("date", "")),
+        retry_after=_seconds(headers.get("retry-after", ""), headers.get("date", "")),
+        body=body,
+    )
+
+
+def _chunked(reader: _Reader, target: object) -> bytes:
+    """RFC 9112, 7.1. Trailers are not read: the connection is closed anyway."""
+    body = b""
+    while True:
+        line = reader.until(b"\r\n", _LARGEST_HEAD).partition(b";")[0].strip()
+        size = line.decode("latin-1")
+        if not only("0123456789abcdefABCDEF", size) or len(size) > 8:
+            raise Failure("ANSWER-MALFORMED", address=target, answer="a chunk without a size")
+        if len(body) + int(size, 16) > LARGEST_BODY:
+            raise Failure("ANSWER-LARGE", address=target, limit=LARGEST_BODY)
+        if int(size, 16) == 0:
+            return body
+        body += reader.exactly(int(size, 16))
+        if reader.exactly(2) != b"\r\n":
+            raise Failure("ANSWER-MALFORMED", address=target, answer="a chunk without an end")
+
+
+def _seconds(retry_after: str, date: str) -> float:
+    """Retry-After (RFC 9110, 10.2.3): seconds, or a date set against the answer's own."""
+    if only("0123456789", retry_after) and len(retry_after) <= 9:
+        return float(retry_after)
+    then, now = http_date(retry_after), http_date(date)
+    return 0.0 if then is None or now is None else float(max(0, then - now))

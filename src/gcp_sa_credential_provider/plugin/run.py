@@ -1,0 +1,194 @@
+"""run(host) -> exit code: the order of things, which only this module knows.
+
+settings -> budget -> request -> may this image have a token? -> exchange -> impersonation ->
+response -> record. Whatever fails ends in one line on stderr and one record.
+
+| exit | meaning |
+|---|---|
+| 0 | one CredentialProviderResponse is on stdout |
+| 1 | the exchange failed: network, STS, IAM |
+| 2 | request, environment or configuration is wrong |
+"""
+
+import posix
+import time
+
+from gcp_sa_credential_provider.plugin import record, request, response
+from gcp_sa_credential_provider.plugin.deadline import Deadline, Progress, Watchdog
+from gcp_sa_credential_provider.plugin.exchange import Grant, exchange
+from gcp_sa_credential_provider.plugin.failure import Failure
+from gcp_sa_credential_provider.plugin.host import Host, check_descriptors, write_all
+from gcp_sa_credential_provider.plugin.http import Service
+from gcp_sa_credential_provider.plugin.images import matches
+from gcp_sa_credential_provider.plugin.impersonate import impersonate
+from gcp_sa_credential_provider.plugin.names import BadName, account_name
+from gcp_sa_credential_provider.plugin.proxy import secrets_of
+from gcp_sa_credential_provider.plugin.request import Request
+from gcp_sa_credential_provider.plugin.settings import TIMEOUT, Settings, from_environment
+from gcp_sa_credential_provider.plugin.text import printable
+from gcp_sa_credential_provider.plugin.tls import TrustStore
+from gcp_sa_credential_provider.plugin.token import Claims, read_claims
+
+_LAST_WORDS = 0.5  # seconds for stderr and the log once the outcome is known
+_LONGEST_FIELD = 512  # characters of one value of the record
+
+
+class Attempt:
+    """One run and what is known of it so far: for the line, the record and the watchdog."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.started = int(time.time())
+        self.progress = Progress(Deadline(TIMEOUT[2]))
+        self.secrets = [
+            secret
+            for variable in ("HTTPS_PROXY", "https_proxy")
+            for secret in secrets_of(host.environment.get(variable, ""))
+        ]
+        self.log = ""
+        self.request: Request | None = None
+        self.claims: Claims | None = None
+        self.account = ""
+        self.lifetime: int | None = None
+
+    def configure(self) -> Settings:
+        """Check the descriptors and the environment, and set the budget."""
+        check_descriptors(self.host)
+        settings = from_environment(self.host.environment)
+        self.log = settings.log
+        self.progress = Progress(Deadline(settings.timeout))
+        return settings
+
+    def respond(self, settings: Settings) -> None:
+        """Write the response and close stdout, before anything else may take time."""
+        self.progress.enter("stdin", "REQUEST-TIMEOUT")
+        asked = self.request = request.parse(request.read(self.host.stdin))
+        self.secrets.append(asked.token)
+        if not any(matches(pattern, asked.image) for pattern in settings.registries):
+            texts = ",".join(pattern.text for pattern in settings.registries)
+            raise Failure("IMAGE-OUTSIDE", image=asked.image.text, registries=texts)
+        self.account = choose_account(settings, asked)
+        self.claims = read_claims(asked.token)
+        grant = self.obtain(settings, asked.token, self.claims)
+        self.secrets.append(grant.token)
+        self.lifetime = grant.lifetime
+        document = response.document(
+            [pattern.text for pattern in settings.registries]
+            if settings.cache_key_type == "Global"
+            else [asked.image.registry],
+            grant.token,
+            settings.cache_key_type,
+            response.cache_seconds(grant.lifetime),
+        )
+        self.progress.enter("stdout", "STDOUT-TIMEOUT")
+        try:
+            write_all(self.host.stdout, document)
+            posix.close(self.host.stdout)
+        except OSError as error:
+            raise Failure("STDOUT-CLOSED", error=error.strerror) from None
+
+    def obtain(self, settings: Settings, token: str, claims: Claims) -> Grant:
+        """Exchange, and impersonate where an account is named."""
+        store = TrustStore(settings.cert_file, settings.cert_dir)
+        sts, iam = (
+            Service(endpoint=endpoint, proxy=settings.proxy_for(endpoint), store=store)
+            for endpoint in (settings.sts, settings.iam_credentials)
+        )
+        grant = exchange(sts, settings.audience, token, claims, self.progress)
+        if not self.account:
+            return grant
+        self.secrets.append(grant.token)
+        return impersonate(
+            iam, self.account, settings.scope, settings.lifetime, grant, claims, self.progress
+        )
+
+    def finish(self, failure: "Failure | None") -> int:
+        """Say what failed, on stderr and in the record. Returns the exit code."""
+        code, text = 0, ""
+        if failure is not None:
+            # Not on the way of a pull that works: the texts alone are a third of this package.
+            from gcp_sa_credential_provider.plugin.line import explain
+            from gcp_sa_credential_provider.plugin.messages import MESSAGES
+
+            code = MESSAGES[failure.code].exit_code
+            text = explain(failure, self.secrets, self.progress.attempt)
+        # A reader of stderr that does not read, a disk that hangs: neither may hold a pull.
+        watchdog = Watchdog(Deadline(_LAST_WORDS), lambda: self.host.exit(code))
+        if text:
+            try:
+                write_all(self.host.stderr, text.encode("ascii") + b"\n")
+            except OSError:
+                text += " (stderr was closed)"
+        self.progress.leave()
+        record.write(self.log, self.fields(failure.code if failure else "OK", text))
+        watchdog.dismiss()
+        return code
+
+    def fields(self, outcome: str, text: str) -> record.Fields:
+        """The record: no token, no signature, no password."""
+        facts: dict[str, str | int | None] = {
+            "time": self.started,
+            "outcome": outcome,
+            "message": text or None,
+            "image": self.request.image.text if self.request else None,
+            "account": self.account or None,
+            "tries": self.progress.tries,
+            "expires_in": self.lifetime,
+        }
+        if self.claims:
+            facts["serviceaccount"] = f"{self.claims.namespace}/{self.claims.service_account}"
+            facts["subject"] = self.claims.subject
+            facts["issuer"] = self.claims.issuer
+            facts["kid"] = self.claims.key_id
+        for phase, spent in self.progress.milliseconds.items():
+            facts[f"ms_{phase}"] = int(spent)
+        return {
+            key: printable(value, _LONGEST_FIELD) if isinstance(value, str) else value
+            for key, value in facts.items()
+            if value is not None
+        }
+
+
+def choose_account(settings: Settings, asked: Request) -> str:
+    """The account to impersonate: the ServiceAccount's own word first, where that is allowed."""
+    key = settings.account_annotation
+    if not key or key not in asked.annotations:
+        return settings.account
+    value: object = asked.annotations[key]
+    try:
+        return account_name(value if isinstance(value, str) else "")
+    except BadName as slip:
+        raise Failure("ACCOUNT-NAME", where=f"annotation {key}", value=value, slip=slip) from None
+
+
+def _place(error: BaseException) -> str:
+    """File and line of the innermost frame, which quote nothing."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def run(host: Host) -> int:
+    """Answer one request of the kubelet. Returns the exit code and never raises."""
+    attempt = Attempt(host)
+    watchdog: Watchdog | None = None
+    failure: Failure | None = None
+
+    def overdue() -> None:
+        host.exit(attempt.finish(attempt.progress.overdue()))
+
+    try:
+        settings = attempt.configure()
+        watchdog = Watchdog(attempt.progress.deadline, overdue)
+        attempt.respond(settings)
+    except Failure as caught:
+        failure = caught
+    except BaseException as error:  # noqa: BLE001 -- a traceback may quote a token
+        failure = Failure("INTERNAL", error=type(error).__name__, place=_place(error))
+    if watchdog is not None:
+        if not watchdog.claim():
+            watchdog.wait()
+        watchdog.dismiss()
+    return attempt.finish(failure)
