@@ -12,7 +12,7 @@ import sys
 if sys.version_info < (3, 11):
     sys.stderr.write(
         "gcp-sa-credential-provider: [STARTUP-PYTHON] %s is Python %d.%d. Fix: use Python 3.11 or "
-        "newer, or the static file\n" % (sys.executable, *sys.version_info[:2])
+        "newer, or the static file" % (sys.executable, *sys.version_info[:2])
     )
     sys.exit(2)
 
@@ -49,7 +49,7 @@ def _missing(module: str) -> int:
 
     version = ".".join(map(str, sys.version_info[:3]))
     failure = Failure("STARTUP-MODULE", module=module, version=version)
-    posix.write(2, explain(failure, [], 0).encode("ascii") + b"\n")
+    posix.write(2, explain(failure, [], 0).encode("ascii"))
     return MESSAGES[failure.code].exit_code
 
 

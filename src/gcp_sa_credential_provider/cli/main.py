@@ -5,6 +5,7 @@ A command's module has `add(parser)` and `run(args) -> exit code`.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -81,9 +82,11 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         code: int = _module(args.command).run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `... | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("gcp_sa_credential_provider"):
-            raise
         sys.stderr.write(
             f"gcp-sa-credential-provider {args.command}: the Python module {error.name} is not "
             "installed. Fix: pip install 'gcp-sa-credential-provider[emulator]'\n"

@@ -1,12 +1,13 @@
 """A cluster's token issuer, as kube-apiserver is one: keys, their JWKS, tokens.
 
-Claims and `kid` as in kubernetes/kubernetes pkg/serviceaccount (v1.36.3).
+Imports joserfc. Claims and `kid` as in kubernetes/kubernetes pkg/serviceaccount (v1.36.3).
 """
 
 import base64
 import hashlib
 import json
 import time
+import uuid
 from typing import Any
 
 from joserfc import jws
@@ -38,21 +39,29 @@ class Issuer:
         """The key set as JSON text."""
         return json.dumps({"keys": [self.jwk]})
 
-    def token(self, audience: str | list[str] | None, **changes: Any) -> str:
-        """A pod-bound token of demo/puller for an hour; a change to None leaves the claim out."""
+    def token(
+        self,
+        audience: str | list[str] | None,
+        *,
+        namespace: str = "demo",
+        service_account: str = "puller",
+        **changes: Any,
+    ) -> str:
+        """A pod-bound token for an hour; a change to None leaves the claim out."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": ISSUER,
-            "sub": "system:serviceaccount:demo:puller",
+            "sub": f"system:serviceaccount:{namespace}:{service_account}",
             "aud": audience,
             "iat": now,
             "nbf": now,
             "exp": now + 3600,
+            "jti": str(uuid.uuid4()),
             "kubernetes.io": {
-                "namespace": "demo",
-                "serviceaccount": {"name": "puller", "uid": "5a9a9ad7-5c9e-4d0c-b4f8-f0f1a2b3c4d5"},
-                "pod": {"name": "web-0", "uid": "6e7c0a64-55a0-4a36-9e0a-3d2c1b0a9f8e"},
-                "node": {"name": "node-1", "uid": "7f8d1b75-66b1-4b47-8f1b-4e3d2c1b0a9f"},
+                "namespace": namespace,
+                "serviceaccount": _object(f"{namespace}/{service_account}"),
+                "pod": _object(f"{namespace}/web-0"),
+                "node": _object("node-1"),
             },
             **changes,
         }
@@ -68,3 +77,8 @@ class Issuer:
             self.key,
             registry=jws.JWSRegistry(algorithms=[self.alg], strict_check_header=False),
         )
+
+
+def _object(path: str) -> dict[str, str]:
+    """Name and UID of a Kubernetes object; the same UID for the same object."""
+    return {"name": path.rpartition("/")[2], "uid": str(uuid.uuid5(uuid.NAMESPACE_URL, path))}

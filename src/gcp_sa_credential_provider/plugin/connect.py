@@ -76,7 +76,7 @@ def packed(host: str) -> "bytes | None":
     for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
             return _socket.inet_pton(family, host)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL, or bytes that are no text
             continue
     return None
 

@@ -70,16 +70,23 @@ class Progress:
 class Watchdog:
     """A thread that ends the process when the deadline passes, whatever the main thread is in.
 
-    Only one of the two may speak: whoever gets `claim()` first.
+    It calls `finish` for the exit code and then `leave` with it. Only one of the two threads may
+    finish: whoever gets `claim()` first. Raises Failure STARTUP-THREAD where no thread can start.
     """
 
-    def __init__(self, deadline: Deadline, on_timeout: "Callable[[], object]") -> None:
+    def __init__(
+        self, deadline: Deadline, finish: "Callable[[], int]", leave: "Callable[[int], object]"
+    ) -> None:
+        self._code = 0
         self._done = _thread.allocate_lock()
         self._claimed = _thread.allocate_lock()
         self._spoken = _thread.allocate_lock()
         self._done.acquire()
         self._spoken.acquire()
-        _thread.start_new_thread(self._watch, (deadline, on_timeout))
+        try:
+            _thread.start_new_thread(self._watch, (deadline, finish, leave))
+        except RuntimeError:
+            raise Failure("STARTUP-THREAD") from None
 
     def claim(self) -> bool:
         """Take the right to write the outcome; False where it is taken already."""
@@ -89,13 +96,17 @@ class Watchdog:
         """Stop watching."""
         self._done.release()
 
-    def wait(self) -> None:
-        """Stand still while the watchdog speaks; in a process of its own this never returns."""
+    def wait(self) -> int:
+        """Stand still while the watchdog finishes; where `leave` leaves, this never returns."""
         self._spoken.acquire()
+        return self._code
 
-    def _watch(self, deadline: Deadline, on_timeout: "Callable[[], object]") -> None:
+    def _watch(
+        self, deadline: Deadline, finish: "Callable[[], int]", leave: "Callable[[int], object]"
+    ) -> None:
         if not self._done.acquire(timeout=deadline.left()) and self.claim():
-            on_timeout()
+            self._code = finish()
+            leave(self._code)
             self._spoken.release()
 
 

@@ -99,8 +99,8 @@ def read_object(answer: Answer, service: Service) -> "dict[str, object]":
         document, reason = None, str(error)
     if isinstance(document, dict):
         return document
-    if answer.status >= 500:
-        return {}
+    if answer.status in (408, 429) or answer.status >= 500:
+        return {}  # the status says enough; what stands before Google has its own words
     text = answer.body[:512].decode("utf-8", "replace")
     html = answer.content_type == "text/html" or text.lstrip()[:1] == "<"
     raise Failure(

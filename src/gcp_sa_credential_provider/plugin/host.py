@@ -33,22 +33,27 @@ def this_process() -> Host:
 
 
 def check_descriptors(host: Host) -> None:
-    """Refuse to run without stdout, and give a missing stderr a place to go.
+    """Refuse to run without stdout, and give a missing stdin or stderr a place to go.
 
     A closed descriptor's number would be given to the next socket, and the response, a secret,
     would be written there. Raises Failure STDOUT-CLOSED.
     """
-    for fd in (host.stdin, host.stderr):
-        try:
-            posix.fstat(fd)
-        except OSError:
-            null = posix.open("/dev/null", posix.O_RDWR)
-            if null != fd:
-                posix.dup2(null, fd)
+    closed = [fd for fd in (host.stdin, host.stdout, host.stderr) if not _is_open(fd)]
+    for fd in closed:
+        null = posix.open("/dev/null", posix.O_RDWR)
+        if null != fd:
+            posix.dup2(null, fd)
+            posix.close(null)
+    if host.stdout in closed:
+        raise Failure("STDOUT-CLOSED", error="it was closed from the start")
+
+
+def _is_open(fd: int) -> bool:
     try:
-        posix.fstat(host.stdout)
-    except OSError as error:
-        raise Failure("STDOUT-CLOSED", error=error.strerror) from None
+        posix.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -23,6 +23,7 @@ from gcp_sa_credential_provider.plugin.value import Value
 TRIES = 4
 LARGEST_BODY = 65536  # bytes
 _LARGEST_HEAD = 16384  # bytes
+_MOST_INTERIM = 4  # answers of the 1xx class before the one that counts
 _ANSWER_SECONDS = 2.0  # for handshake, request and answer at least, and half of what is left
 
 _TRANSIENT = (
@@ -71,32 +72,35 @@ def post(
     lines += [f"{name}: {headers[name]}" for name in headers]
     lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
     message = "\r\n".join(lines).encode("ascii") + body
-    for attempt in range(TRIES):
+    attempt = 0
+    while True:
+        attempt += 1
         progress.tries += 1
-        progress.attempt = attempt + 1
-        wait = pause(attempt)
-        failure = answer = None
+        progress.attempt = attempt
+        wait = pause(attempt - 1)
         try:
             answer = _once(service, message, progress)
-            if answer.status not in (408, 429) and answer.status < 500:
-                return answer
-            wait = max(wait, answer.retry_after)
-        except Failure as caught:
-            if caught.code not in _TRANSIENT:
+        except Failure as failure:
+            if failure.code not in _TRANSIENT or _gives_up(attempt, wait, progress):
                 raise
-            failure = caught
-        if attempt == TRIES - 1 or wait >= progress.deadline.left():
-            break
+        else:
+            wait = max(wait, answer.retry_after)
+            passing = answer.status in (408, 429) or answer.status >= 500
+            if not passing or _gives_up(attempt, wait, progress):
+                return answer
         progress.enter("wait", "TIMEOUT", doing="waiting to try again")
         time.sleep(wait)
-    if answer is not None:
-        return answer
-    raise failure or Failure("TIMEOUT", doing="trying")
+
+
+def _gives_up(attempt: int, wait: float, progress: Progress) -> bool:
+    """Whether there is no try left, or no time for it: the kubelet comes again anyway."""
+    return attempt == TRIES or wait >= progress.deadline.left()
 
 
 def _once(service: Service, message: bytes, progress: Progress) -> Answer:
     context = None
     if service.endpoint.tls:
+        progress.enter("trust", "TIMEOUT", doing="reading the trust store")
         context = service.store.context(service.endpoint.address.host, whole=False)
     try:
         return _send(service, context, message, progress)
@@ -185,8 +189,8 @@ class _Reader:
         return Failure("ANSWER-CUT", address=self._target, error="it ends too early")
 
 
-def _read(stream: Stream, target: object) -> Answer:
-    reader = _Reader(stream, target)
+def _head(reader: _Reader, target: object) -> "tuple[int, list[str]]":
+    """Status and header lines of an answer, or of an interim one (RFC 9110, 15.2)."""
     head = reader.until(b"\r\n\r\n", _LARGEST_HEAD)
     status_line, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = status_line.partition(" ")
@@ -196,6 +200,18 @@ def _read(stream: Stream, target: object) -> Answer:
         or rest[3:4] > " "
     ):
         raise Failure("ANSWER-MALFORMED", address=target, answer=status_line[:64])
+    return int(rest[:3]), lines
+
+
+def _read(stream: Stream, target: object) -> Answer:
+    reader = _Reader(stream, target)
+    status, lines = _head(reader, target)
+    for _ in range(_MOST_INTERIM):
+        if status >= 200:
+            break
+        status, lines = _head(reader, target)
+    else:
+        raise Failure("ANSWER-MALFORMED", address=target, answer=f"{status} again and again")
     headers = {}
     for line in lines:
         name, _, value = line.partition(":")
@@ -212,7 +228,7 @@ def _read(stream: Stream, target: object) -> Answer:
             raise Failure("ANSWER-LARGE", address=target, limit=LARGEST_BODY)
         body = reader.exactly(int(length))
     return Answer(
-        status=int(rest[:3]),
+        status=status,
         content_type=headers.get("content-type", "").partition(";")[0].lower(),
         date=http_date(headers.get("date", "")),
         retry_after=_seconds(headers.get("retry-after", ""), headers.get("date", "")),

@@ -11,7 +11,7 @@ from gcp_sa_credential_provider.plugin.text import moment, printable, redact
 from gcp_sa_credential_provider.plugin.token import Claims
 
 NAME = "gcp-sa-credential-provider"
-LONGEST = 1024  # bytes, with the newline
+LONGEST = 1024  # bytes, with a newline that a terminal gets
 _LONGEST_PIECE = 200  # characters of one piece of evidence
 
 
@@ -40,9 +40,9 @@ def pieces(failure: Failure, secrets: "list[str]") -> "dict[str, str]":
             namespace=claims.namespace,
         )
     clock = evidence.pop("clock", None)
-    if clock is None or isinstance(clock, int):
-        evidence["google"] = moment(clock)
-        evidence["skew"] = _skew(now, clock)
+    google = clock if isinstance(clock, int) else None
+    evidence["google"] = moment(google)
+    evidence["skew"] = _skew(now, google)
     texts = _Pieces()
     for key, value in evidence.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)

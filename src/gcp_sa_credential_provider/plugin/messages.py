@@ -12,6 +12,7 @@ SETTINGS = "configuration of the plugin"
 NETWORK = "network to Google"
 STS = "exchange at Google's Security Token Service"
 IAM = "impersonation of a Google service account"
+PROGRAM = "this program itself"
 
 # The request, the environment or the configuration is wrong: exit 2. All else: 1.
 _EXIT_2 = (KUBELET, SETTINGS)
@@ -39,7 +40,7 @@ _PROVIDER_FORM = (
     "//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL"
     "/providers/PROVIDER"
 )
-_GAVE_UP = "Every try failed with it, up to four within GCP_TIMEOUT."
+_GAVE_UP = "This is how the last of up to four tries within GCP_TIMEOUT ended."
 _TO_GOOGLE = "sts.googleapis.com (and iamcredentials.googleapis.com for impersonation), port 443"
 
 MESSAGES = {
@@ -104,9 +105,9 @@ MESSAGES = {
     "REQUEST-NO-TOKEN": _message(
         KUBELET,
         "no ServiceAccount token came with the request for {image}",
-        "The kubelet sends a token only where the provider's entry has tokenAttributes, and only "
-        "for pods with a ServiceAccount: static pods have none. The node's own identity is never "
-        "used instead.",
+        "The kubelet sends a token only where the provider's entry has tokenAttributes; with "
+        "requireServiceAccount: false it runs this program without one for pods that have no "
+        "ServiceAccount, such as static pods. The node's own identity is never used instead.",
         "give this provider tokenAttributes with serviceAccountTokenAudience and "
         "requireServiceAccount: true; pull images of static pods in another way",
     ),
@@ -143,7 +144,20 @@ MESSAGES = {
         "The pipe is full and its reader does not read.",
         "look what the process that started this program is doing",
     ),
-    # Environment variables.
+    # The start, and environment variables.
+    "STARTUP-PYTHON": _message(
+        SETTINGS,
+        "{python} is Python {version}",
+        "The Python that runs this is older than 3.11.",
+        "use Python 3.11 or newer, or the static file",
+    ),
+    "STARTUP-THREAD": _message(
+        SETTINGS,
+        "no thread could be started",
+        "The thread that keeps the budget cannot start: the node, or the kubelet's cgroup, has "
+        "reached its limit of processes.",
+        "look for what uses up the processes (pids.max of the cgroup, ulimit -u)",
+    ),
     "STARTUP-MODULE": _message(
         SETTINGS,
         "this Python ({version}) lacks the C module {module}",
@@ -162,7 +176,8 @@ MESSAGES = {
         "GCP_AUDIENCE is not a provider's full resource name: {slip} ({value})",
         "Google knows a provider by one exact name; a project ID, a pool, a left-over "
         "placeholder or another prefix name nothing.",
-        f"use {_PROVIDER_FORM} (gcloud iam workload-identity-pools providers describe prints it)",
+        f"use {_PROVIDER_FORM} (gcloud iam workload-identity-pools providers describe prints "
+        "what follows //iam.googleapis.com/)",
     ),
     "SETTINGS-REGISTRIES": _message(
         SETTINGS,
@@ -207,7 +222,8 @@ MESSAGES = {
         NETWORK,
         "{host} cannot be resolved: {error}",
         "The node's resolver answered that there is no such name.",
-        "check /etc/resolv.conf on the node and GCP_STS_ENDPOINT; behind a proxy set HTTPS_PROXY",
+        "check /etc/resolv.conf on the node, GCP_STS_ENDPOINT and GCP_IAM_CREDENTIALS_ENDPOINT; "
+        "behind a proxy set HTTPS_PROXY",
     ),
     "DNS-AGAIN": _message(
         NETWORK,
@@ -218,7 +234,7 @@ MESSAGES = {
     "DNS-TIMEOUT": _message(
         NETWORK,
         "resolving {host} took longer than GCP_TIMEOUT",
-        "The node's name servers do not answer: packets to port 53 are lost.",
+        "The node's name servers do not answer: mostly packets to port 53 are lost.",
         "check /etc/resolv.conf on the node and whether its name servers answer",
     ),
     "CONNECT-REFUSED": _message(
@@ -387,7 +403,8 @@ MESSAGES = {
         "the provider's allowed audiences. With none listed there, the provider's own name "
         "counts, with or without https:. A list turns that default off.",
         "make serviceAccountTokenAudience equal to GCP_AUDIENCE and add it to the provider's "
-        "allowed audiences, or empty that list",
+        "allowed audiences, or empty that list; the nodes' RBAC rule "
+        "(request-serviceaccounts-token-audience) must name the same text",
     ),
     "STS-ISSUER": _message(
         STS,
@@ -412,23 +429,25 @@ MESSAGES = {
         "was rebuilt, or two clusters behind one provider.",
         "upload the keys of this cluster: kubectl get --raw /openid/v1/jwks > jwks.json, then "
         "gcloud iam workload-identity-pools providers update-oidc --jwk-json-path=jwks.json "
-        "(it replaces all keys)",
+        "(it replaces all keys; two clusters need a pool each)",
     ),
     "STS-ISSUER-KEYS": _message(
         STS,
         "Google has no key for the token: kid {kid} ({alg}), issuer {issuer}",
         'Google words it "Error connecting to the given credential\'s issuer". With an uploaded '
         "JWKS it means: no key with this kid is in it, or the JWKS is malformed, or alg and key "
-        "type differ; a rotated or rebuilt signing key looks like this. Without one it means: "
-        "Google could not fetch the issuer's keys over public TLS.",
-        "upload this cluster's keys: kubectl get --raw /openid/v1/jwks > jwks.json, then gcloud "
-        "iam workload-identity-pools providers update-oidc --jwk-json-path=jwks.json (it "
-        "replaces all keys); a public issuer must answer over public TLS",
+        "type differ (Google takes RS256 and ES256 only); a rotated or rebuilt signing key looks "
+        "like this. Without one it means: Google could not fetch the issuer's keys over public "
+        "TLS.",
+        "where Google fetches the keys (EKS, AKS, any public issuer): make the issuer answer over "
+        "public TLS, never upload; otherwise upload: kubectl get --raw /openid/v1/jwks > "
+        "jwks.json, then gcloud iam workload-identity-pools providers update-oidc "
+        "--jwk-json-path=jwks.json (it replaces all keys: keep those of other clusters)",
     ),
     "STS-CONDITION": _message(
         STS,
-        "the provider's attribute condition refuses {subject} (namespace {namespace})",
-        "The token is genuine; the condition of the provider {provider} is false for it.",
+        "the attribute condition of {provider} refuses {subject}",
+        "The token is genuine; the provider's condition is false for it.",
         "add this ServiceAccount or namespace to the provider's attribute condition, if it may "
         "pull",
     ),
@@ -442,19 +461,20 @@ MESSAGES = {
         STS,
         "a mapped attribute of {subject} is too long: {text}",
         "google.subject may have 127 bytes; system:serviceaccount:NAMESPACE:NAME may be longer.",
-        "shorten the names, or map google.subject with extract() in a shorter form",
+        "shorten the names, or map google.subject with extract() in a shorter form; "
+        "grants then name the new subject",
     ),
     "STS-QUOTA": _message(
         STS,
         "Google throttles exchanges of this project: {text}",
         "A project has 6000 exchanges a minute. " + _GAVE_UP,
-        "use cacheType: ServiceAccount and GCP_CACHE_KEY_TYPE=Global so that the kubelet caches; "
+        "use cacheType: ServiceAccount (from Kubernetes 1.34 on) so that the kubelet caches; "
         "pulls recover by themselves",
     ),
     "STS-DISABLED": _message(
         STS,
-        "the Security Token Service API is off in the pool's project: {text}",
-        "The project of the workload identity pool has not enabled the API.",
+        "the Security Token Service API is off: {text}",
+        "The project that Google names has not enabled the API.",
         "gcloud services enable sts.googleapis.com iamcredentials.googleapis.com "
         "--project=PROJECT_ID",
     ),
@@ -476,8 +496,9 @@ MESSAGES = {
         "{subject} may not impersonate {account}: {text}",
         "The exchange worked; the federated identity lacks roles/iam.workloadIdentityUser on "
         "the account, or there is no such account: Google does not tell them apart.",
-        "grant roles/iam.workloadIdentityUser on the account to the principal of this "
-        "ServiceAccount; a new grant takes a minute or more",
+        "grant roles/iam.workloadIdentityUser on the account to "
+        "principal://iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/"
+        "POOL/subject/system:serviceaccount:NAMESPACE:NAME; a grant takes a minute or more",
     ),
     "IAM-ACCOUNT": _message(
         IAM,
@@ -502,12 +523,12 @@ MESSAGES = {
         IAM,
         "Google throttles impersonation: {text}",
         "A project has 60000 generateAccessToken calls a minute. " + _GAVE_UP,
-        "wait: the kubelet tries again; use cacheType: ServiceAccount",
+        "wait: the kubelet tries again; use cacheType: ServiceAccount (from Kubernetes 1.34 on)",
     ),
     "IAM-DISABLED": _message(
         IAM,
-        "the IAM Service Account Credentials API is off in the account's project: {text}",
-        "The project of the account has not enabled the API.",
+        "the IAM Service Account Credentials API is off: {text}",
+        "The project that Google names has not enabled the API.",
         "gcloud services enable iamcredentials.googleapis.com --project=PROJECT_ID",
     ),
     "IAM-UNAVAILABLE": _message(
@@ -523,7 +544,7 @@ MESSAGES = {
         "read Google's words; look the account up in IAM",
     ),
     "INTERNAL": _message(
-        NETWORK,
+        PROGRAM,
         "unexpected {error} in {place}",
         "A fault of this program. Nothing but its place is shown: its text might hold a secret.",
         "report it with this line and the version (--version)",

@@ -124,16 +124,19 @@ def open_tunnel(stream: Stream, proxy: Proxy, target: Address) -> None:
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    stream.send("\r\n".join([*lines, "", ""]).encode("ascii"))
     answer = b""
-    while b"\r\n\r\n" not in answer:
-        received = stream.receive()
-        if not received or len(answer) > _LARGEST_ANSWER:
-            raise Failure("PROXY-ANSWER", proxy=proxy.address, target=target, answer=answer[:64])
-        answer += received
+    try:
+        stream.send("\r\n".join([*lines, "", ""]).encode("ascii"))
+        while b"\r\n\r\n" not in answer and len(answer) <= _LARGEST_ANSWER:
+            received = stream.receive()
+            if not received:
+                break
+            answer += received
+    except ConnectionError as error:
+        answer += str(error.strerror).encode("ascii", "replace")
     line, _, _ = answer.partition(b"\r\n")
     version, _, status = line.decode("latin-1").partition(" ")
-    if not version.startswith("HTTP/1."):
+    if not version.startswith("HTTP/1.") or b"\r\n\r\n" not in answer:
         raise Failure("PROXY-ANSWER", proxy=proxy.address, target=target, answer=answer[:64])
     if status.startswith("407"):
         sent = "a user and password were sent" if proxy.authorization else "none was sent"

@@ -33,9 +33,10 @@ def read(fd: int) -> bytes:
     return data
 
 
-def parse(data: bytes) -> Request:
+def parse(data: bytes, secrets: "list[str]") -> Request:
     """Decode the document; fields that a newer kubelet adds are ignored.
 
+    The token is added to `secrets` before any other field may be quoted.
     Raises Failure REQUEST-EMPTY, -JSON, -KIND, -VERSION, -FIELD, -IMAGE or -NO-TOKEN.
     """
     if not data.strip():
@@ -46,6 +47,8 @@ def parse(data: bytes) -> Request:
         raise Failure("REQUEST-JSON", reason=str(error)) from None
     if not isinstance(document, dict):
         raise Failure("REQUEST-JSON", reason="not an object")
+    if isinstance(given := document.get("serviceAccountToken"), str):
+        secrets.append(given)
     if document.get("kind") != KIND:
         raise Failure("REQUEST-KIND", kind=_shown(document.get("kind")))
     if document.get("apiVersion") != API_VERSION:

@@ -40,11 +40,7 @@ class Attempt:
         self.host = host
         self.started = int(time.time())
         self.progress = Progress(Deadline(TIMEOUT[2]))
-        self.secrets = [
-            secret
-            for variable in ("HTTPS_PROXY", "https_proxy")
-            for secret in secrets_of(host.environment.get(variable, ""))
-        ]
+        self.secrets: list[str] = []
         self.log = ""
         self.request: Request | None = None
         self.claims: Claims | None = None
@@ -54,7 +50,10 @@ class Attempt:
     def configure(self) -> Settings:
         """Check the descriptors and the environment, and set the budget."""
         check_descriptors(self.host)
-        settings = from_environment(self.host.environment)
+        environment = self.host.environment
+        for variable in ("HTTPS_PROXY", "https_proxy"):
+            self.secrets += secrets_of(environment.get(variable, ""))
+        settings = from_environment(environment)
         self.log = settings.log
         self.progress = Progress(Deadline(settings.timeout))
         return settings
@@ -62,8 +61,7 @@ class Attempt:
     def respond(self, settings: Settings) -> None:
         """Write the response and close stdout, before anything else may take time."""
         self.progress.enter("stdin", "REQUEST-TIMEOUT")
-        asked = self.request = request.parse(request.read(self.host.stdin))
-        self.secrets.append(asked.token)
+        asked = self.request = request.parse(request.read(self.host.stdin), self.secrets)
         if not any(matches(pattern, asked.image) for pattern in settings.registries):
             texts = ",".join(pattern.text for pattern in settings.registries)
             raise Failure("IMAGE-OUTSIDE", image=asked.image.text, registries=texts)
@@ -113,15 +111,22 @@ class Attempt:
             code = MESSAGES[failure.code].exit_code
             text = explain(failure, self.secrets, self.progress.attempt)
         # A reader of stderr that does not read, a disk that hangs: neither may hold a pull.
-        watchdog = Watchdog(Deadline(_LAST_WORDS), lambda: self.host.exit(code))
+        try:
+            watchdog = Watchdog(Deadline(_LAST_WORDS), lambda: code, self.host.exit)
+        except Failure:
+            watchdog = None  # no thread to spare; the line is short enough to go without
         if text:
+            # A newline would make klog break the kubelet's log entry into several (klog/v2
+            # serialize.KVListFormat, kubelets from 1.35 on); a person at a terminal wants one.
+            end = b"\n" if posix.isatty(self.host.stderr) else b""
             try:
-                write_all(self.host.stderr, text.encode("ascii") + b"\n")
+                write_all(self.host.stderr, text.encode("ascii") + end)
             except OSError:
                 text += " (stderr was closed)"
         self.progress.leave()
         record.write(self.log, self.fields(failure.code if failure else "OK", text))
-        watchdog.dismiss()
+        if watchdog:
+            watchdog.dismiss()
         return code
 
     def fields(self, outcome: str, text: str) -> record.Fields:
@@ -176,12 +181,13 @@ def run(host: Host) -> int:
     watchdog: Watchdog | None = None
     failure: Failure | None = None
 
-    def overdue() -> None:
-        host.exit(attempt.finish(attempt.progress.overdue()))
-
     try:
         settings = attempt.configure()
-        watchdog = Watchdog(attempt.progress.deadline, overdue)
+        watchdog = Watchdog(
+            attempt.progress.deadline,
+            lambda: attempt.finish(attempt.progress.overdue()),
+            host.exit,
+        )
         attempt.respond(settings)
     except Failure as caught:
         failure = caught
@@ -189,6 +195,6 @@ def run(host: Host) -> int:
         failure = Failure("INTERNAL", error=type(error).__name__, place=_place(error))
     if watchdog is not None:
         if not watchdog.claim():
-            watchdog.wait()
+            return watchdog.wait()
         watchdog.dismiss()
     return attempt.finish(failure)

@@ -113,13 +113,16 @@ class TrustStore:
     def _find(self) -> None:
         """Choose by what the system has, once."""
         self._untold = False
+        looked = self._dirs or BUNDLES
         if not (self._file or self._dirs):
             self._dirs = [path for path in DIRECTORIES if _is_hashed(path)][:1]
             if not self._dirs:
-                self._file = next((path for path in BUNDLES if _is_file(path)), "")
+                self._file = next((path for path in BUNDLES if _exists(path)), "")
+        # A directory that is not there is passed over, as in OpenSSL and Go.
+        self._dirs = [path for path in self._dirs if _exists(path)]
         self.source = ", ".join(filter(None, (self._file, *self._dirs)))
         if not self.source:
-            raise Failure("TLS-STORE", store=", ".join(BUNDLES), error="none of them exists")
+            raise Failure("TLS-STORE", store=", ".join(looked), error="nothing is there")
 
     def _context(self, der: bytes) -> Context:
         context = Context(_ssl.PROTOCOL_TLS_CLIENT)
@@ -165,7 +168,7 @@ class TrustStore:
         return context is not None and context is self._narrow
 
 
-def _is_file(path: str) -> bool:
+def _exists(path: str) -> bool:
     try:
         posix.stat(path)
     except OSError:

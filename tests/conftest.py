@@ -1,0 +1,55 @@
+"""The emulator of Google and a cluster's issuer, for every tier."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gcp_sa_credential_provider.demo.issuer import Issuer
+from gcp_sa_credential_provider.emulator.inprocess import Emulator
+from scene import AUDIENCE, google_config
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Issuer:
+    """The signing key of the cluster."""
+    return Issuer()
+
+
+@pytest.fixture(scope="session")
+def _emulator(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    directory: Path = tmp_path_factory.mktemp("emulator")
+    with Emulator(directory, google_config(issuer), proxy={}) as google:
+        yield google
+
+
+@pytest.fixture
+def google(_emulator: Emulator, issuer: Issuer) -> Emulator:
+    """Google in a box, as new: resources of `scene`, no faults, an empty log, the true time."""
+    _emulator.load(google_config(issuer))
+    _emulator.faults.clear()
+    _emulator.clock.reset()
+    _emulator.log.clear()
+    _emulator.proxy.refuse_with = None
+    _emulator.proxy.tunnels.clear()
+    return _emulator
+
+
+@pytest.fixture
+def environment(google: Emulator) -> dict[str, str]:
+    """What the CredentialProviderConfig would set, with the emulator in Google's place."""
+    return {
+        "GCP_AUDIENCE": AUDIENCE,
+        "GCP_STS_ENDPOINT": google.endpoints["sts"],
+        "GCP_IAM_CREDENTIALS_ENDPOINT": google.endpoints["iam_credentials"],
+        "SSL_CERT_FILE": str(google.ca_pem),
+        "GCP_LOG": "off",
+    }
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory that nobody else may write, nor any directory above it: for log files."""
+    with tempfile.TemporaryDirectory(dir=Path.home(), prefix=".gcp-sa-test-") as directory:
+        yield Path(directory)

@@ -1,0 +1,231 @@
+"""tls: the trust store and the handshake, against real certificates."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import trustme
+
+from gcp_sa_credential_provider.demo.issuer import Issuer
+from gcp_sa_credential_provider.emulator.inprocess import Emulator
+from gcp_sa_credential_provider.plugin import tls
+from gcp_sa_credential_provider.plugin.failure import Failure
+from gcp_sa_credential_provider.plugin.tls import TrustStore
+from scene import AUDIENCE, request, run_plugin
+
+Environment = dict[str, str]
+
+
+@pytest.mark.parametrize(
+    ("which", "code"),
+    [
+        ("untrusted", "TLS-UNTRUSTED"),
+        ("expired", "TLS-EXPIRED"),
+        ("wrong_host", "TLS-HOSTNAME"),
+    ],
+)
+def test_wrong_certificates(
+    environment: Environment, google: Emulator, issuer: Issuer, which: str, code: str
+) -> None:
+    """Each by its own name, and final: not tried again."""
+    environment["GCP_STS_ENDPOINT"] = google.endpoints["wrong_certificate"][which]
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.error) == (1, code)
+    assert "tries" not in outcome.stderr
+
+
+def test_no_tls_on_that_port(environment: Environment, google: Emulator, issuer: Issuer) -> None:
+    """Something else answers the hello."""
+    google.faults.set("connect_garbage")
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "TLS-FAILED"
+
+
+def test_a_handshake_that_never_ends(environment: Environment, google: Emulator) -> None:
+    """The connection is taken and nothing comes."""
+    google.faults.set("connect_stall")
+    environment["GCP_TIMEOUT"] = "1"
+    outcome = run_plugin(environment, request(Issuer().token(AUDIENCE)))
+    assert outcome.error == "TLS-TIMEOUT"
+
+
+def test_a_handshake_that_breaks(environment: Environment, google: Emulator) -> None:
+    """Tried again."""
+    google.faults.set("connect_reset")
+    outcome = run_plugin(environment, request(Issuer().token(AUDIENCE)))
+    assert outcome.error == "TLS-FAILED"
+    assert "(4 tries)" in outcome.stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "not a certificate\n", "directory"])
+def test_a_store_that_is_none(
+    environment: Environment, tmp_path: Path, issuer: Issuer, content: str | None
+) -> None:
+    """SSL_CERT_FILE points to nothing, or to nothing of use: exit 2, no connection."""
+    path = tmp_path / "bundle.pem"
+    if content == "directory":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
+    environment["SSL_CERT_FILE"] = str(path)
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.error) == (2, "TLS-STORE")
+    assert str(path) in outcome.stderr
+
+
+def test_a_directory_of_plain_files(
+    environment: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
+) -> None:
+    """SSL_CERT_DIR without hashed names: every .pem and .crt in it counts."""
+    (tmp_path / "google.pem").write_bytes(google.ca_pem.read_bytes())
+    (tmp_path / "README").write_text("no certificate")
+    del environment["SSL_CERT_FILE"]
+    environment["SSL_CERT_DIR"] = f":{tmp_path}"
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.code == 0, outcome.stderr
+
+
+def test_a_hashed_directory(
+    environment: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
+) -> None:
+    """As `openssl rehash` makes it."""
+    (tmp_path / "google.pem").write_bytes(google.ca_pem.read_bytes())
+    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True)
+    del environment["SSL_CERT_FILE"]
+    environment["SSL_CERT_DIR"] = str(tmp_path)
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.code == 0, outcome.stderr
+
+
+def test_a_directory_that_does_not_exist(environment: Environment, issuer: Issuer) -> None:
+    """Named with what the operating system says."""
+    del environment["SSL_CERT_FILE"]
+    environment["SSL_CERT_DIR"] = "/no/such/directory"
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "TLS-STORE"
+    assert "loaded from /no/such/directory: nothing is there" in outcome.stderr
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A system whose known places are in `tmp_path`, and empty."""
+    monkeypatch.setattr(tls, "BUNDLES", (f"{tmp_path}/bundle.crt",))
+    monkeypatch.setattr(tls, "DIRECTORIES", (f"{tmp_path}/certs",))
+    return tmp_path
+
+
+def test_the_systems_bundle(nowhere: Path, google: Emulator) -> None:
+    """Found where a distribution puts it."""
+    (nowhere / "bundle.crt").write_bytes(google.ca_pem.read_bytes())
+    store = TrustStore("", "")
+    assert store.context("127.0.0.1", whole=False).cert_store_stats()["x509_ca"] == 1
+    assert store.source == f"{nowhere}/bundle.crt"
+
+
+def test_a_system_without_certificates(nowhere: Path) -> None:
+    """All the places that were looked at are named."""
+    with pytest.raises(Failure) as caught:
+        TrustStore("", "").context("sts.googleapis.com", whole=False)
+    assert caught.value.code == "TLS-STORE"
+    assert caught.value.evidence["store"] == f"{nowhere}/bundle.crt"
+
+
+def _bundle(google: Emulator, name: str) -> str:
+    """A bundle of ten authorities, one of them with a name of Google's; the emulator's is last."""
+    pems = [trustme.CA(organization_name=f"Authority {i}").cert_pem.bytes() for i in range(8)]
+    pems.append(trustme.CA(organization_name=name).cert_pem.bytes())
+    return b"# comment\n".join([*pems, google.ca_pem.read_bytes()]).decode()
+
+
+@pytest.fixture
+def through_proxy(environment: Environment, google: Emulator) -> Environment:
+    """Google's own name, reached through the emulator's proxy."""
+    del environment["GCP_STS_ENDPOINT"]
+    environment["HTTPS_PROXY"] = google.endpoints["proxy"]
+    return environment
+
+
+def test_a_bundle_is_narrowed_for_google_and_widened_where_that_was_wrong(
+    through_proxy: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
+) -> None:
+    """A decoy carries the expected name; the true authority is another: two connections."""
+    path = tmp_path / "bundle.pem"
+    path.write_text(_bundle(google, "Google Trust Services LLC"))
+    through_proxy["SSL_CERT_FILE"] = str(path)
+    outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
+    assert outcome.code == 0, outcome.stderr
+    assert google.proxy.tunnels == ["sts.googleapis.com:443"] * 2
+
+
+def test_a_bundle_with_none_of_googles_is_taken_whole(
+    through_proxy: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
+) -> None:
+    """One connection."""
+    path = tmp_path / "bundle.pem"
+    path.write_text(_bundle(google, "Some Company"))
+    through_proxy["SSL_CERT_FILE"] = str(path)
+    assert run_plugin(through_proxy, request(issuer.token(AUDIENCE))).code == 0
+    assert google.proxy.tunnels == ["sts.googleapis.com:443"]
+
+
+def test_an_untrusted_google_stays_untrusted_with_the_whole_bundle(
+    through_proxy: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
+) -> None:
+    """Narrowing never widens what the node trusts."""
+    path = tmp_path / "bundle.pem"
+    bundle = _bundle(google, "GlobalSign nv-sa").replace(google.ca_pem.read_text(), "")
+    path.write_text(bundle)
+    through_proxy["SSL_CERT_FILE"] = str(path)
+    outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "TLS-UNTRUSTED"
+    assert len(google.proxy.tunnels) == 2
+
+
+def test_a_narrowed_store_holds_only_what_google_uses(google: Emulator, tmp_path: Path) -> None:
+    """And is read once."""
+    path = tmp_path / "bundle.pem"
+    path.write_text(_bundle(google, "Google Trust Services LLC"))
+    store = TrustStore(str(path), "")
+    narrow = store.context("sts.googleapis.com", whole=False)
+    assert narrow.cert_store_stats()["x509"] == 1
+    assert store.context("iamcredentials.googleapis.com", whole=False) is narrow
+    whole = store.context("sts.googleapis.com", whole=True)
+    assert whole.cert_store_stats()["x509"] == 10
+    assert store.can_widen(narrow)
+    assert not store.can_widen(whole)
+    assert not store.can_widen(None)
+
+
+def test_an_odd_layout_is_taken_whole(google: Emulator, tmp_path: Path) -> None:
+    """Lines of 76 characters cannot be cut into heads."""
+    path = tmp_path / "bundle.pem"
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    lines = []
+    for block in _bundle(google, "Google Trust Services LLC").split(begin)[1:]:
+        text = block.partition(end)[0].replace("\n", "")
+        lines += [begin, *(text[at : at + 76] for at in range(0, len(text), 76)), end, ""]
+    path.write_text("\n".join(lines))
+    store = TrustStore(str(path), "")
+    context = store.context("sts.googleapis.com", whole=False)
+    assert not store.can_widen(context)
+    assert context.cert_store_stats()["x509"] == 10
+
+
+def test_a_missing_bundle_for_googles_own_host(through_proxy: Environment, issuer: Issuer) -> None:
+    """Narrowing reads it first and leaves the telling to the load of the whole."""
+    through_proxy["SSL_CERT_FILE"] = "/no/such/bundle.pem"
+    outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "TLS-STORE"
+    assert "/no/such/bundle.pem: No such file or directory" in outcome.stderr
+
+
+def test_the_systems_hashed_directory_comes_first(nowhere: Path, google: Emulator) -> None:
+    """OpenSSL then reads only the one authority that it needs."""
+    certs = nowhere / "certs"
+    certs.mkdir()
+    (certs / "google.pem").write_bytes(google.ca_pem.read_bytes())
+    subprocess.run(["openssl", "rehash", str(certs)], check=True)
+    (nowhere / "bundle.crt").write_bytes(google.ca_pem.read_bytes())
+    store = TrustStore("", "")
+    assert store.context("127.0.0.1", whole=False).cert_store_stats()["x509"] == 0
+    assert store.source == str(certs)
