@@ -1,0 +1,233 @@
+"""The HTTP surface: routes of the four services, fault rules of meaning, the request log.
+
+Imports Starlette and the services. One ASGI application answers for all hosts; the path says
+which service is meant, as at Google.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gcp_sa_credential_provider.emulator import iam_credentials, registry, sts
+from gcp_sa_credential_provider.emulator.faults import BYTES, Rule
+from gcp_sa_credential_provider.emulator.rejection import ApiError, OAuthError
+from gcp_sa_credential_provider.emulator.relay import Wire
+from gcp_sa_credential_provider.emulator.state import Google
+
+BODY_MAX_BYTES = 1 << 20
+_CAPTIVE_PORTAL = (
+    "<!DOCTYPE html><html><head><title>Network login</title></head>"
+    "<body><h1>Please sign in to use this network</h1></body></html>"
+)
+
+
+def service_application(
+    google: Google, wires: Mapping[int, Wire], stopping: asyncio.Event
+) -> ASGIApp:
+    """The application behind the relay. `wires`: connections by source port."""
+
+    async def exchange(request: Request) -> Response:
+        entry = request.scope["entry"]
+        fields, entry["form"] = sts.fields_of(
+            await _body(request), request.headers.get("content-type", "")
+        )
+        return _json(200, sts.exchange(google, fields, entry))
+
+    async def generate_access_token(request: Request) -> Response:
+        answer = iam_credentials.generate_access_token(
+            google,
+            request.path_params["account"],
+            request.headers.get("authorization", ""),
+            await _body(request),
+            request.scope["entry"],
+        )
+        return _json(200, answer)
+
+    async def registry_token(request: Request) -> Response:
+        form = request.method == "POST"
+        text = (await _body(request)).decode("utf-8", "replace") if form else request.url.query
+        answer = registry.token(
+            google,
+            dict(parse_qsl(text)),
+            request.headers.get("authorization", ""),
+            request.scope["entry"],
+            form=form,
+        )
+        return _registry(request, answer)
+
+    async def pull(request: Request) -> Response:
+        entry = request.scope["entry"]
+        answer = registry.answer(
+            google,
+            request.url.path,
+            request.headers.get("authorization", ""),
+            entry,
+            scheme=entry["scheme"],
+            host=entry["host"],
+        )
+        return _registry(request, answer)
+
+    application = Starlette(
+        routes=[
+            Route("/v1/token", exchange, methods=["POST"]),
+            Route(
+                "/v1/projects/{project}/serviceAccounts/{account}:generateAccessToken",
+                generate_access_token,
+                methods=["POST"],
+            ),
+            Route("/v2/token", registry_token, methods=["GET", "POST"]),
+            Route("/v2", pull, methods=["GET"]),
+            Route("/v2/{rest:path}", pull, methods=["GET"]),
+        ],
+        exception_handlers={OAuthError: _refused, ApiError: _refused, 404: _not_found},
+    )
+    return _Front(application, google, wires, stopping)
+
+
+class _Front:
+    """Around the application: log entry, faults, Date."""
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        google: Google,
+        wires: Mapping[int, Wire],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._application = application
+        self._google = google
+        self._wires = wires
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        google = self._google
+        wire = self._wires.get(scope["client"][1], Wire("http"))
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        entry = scope["entry"] = {
+            "at": google.clock.now(),
+            "service": _service(scope["path"]),
+            "method": scope["method"],
+            "path": scope["path"],
+            "host": host,
+            "scheme": wire.scheme,
+            "user_agent": headers.get(b"user-agent", b"").decode("latin-1"),
+            "status": None,
+        }
+        acting = google.faults.for_request(
+            path=scope["path"], host=host, method=scope["method"], service=entry["service"]
+        )
+        if acting:
+            entry["faults"] = [rule.name for rule in acting]
+
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry["status"] = message["status"]
+                date = formatdate(google.clock.now(), usegmt=True).encode()
+                message["headers"] = [*message["headers"], (b"date", date)]
+            elif not message.get("more_body"):
+                # Before the client can have the last byte, so that it finds its own entry.
+                google.log.add(entry)
+            await send(message)
+
+        wire.fault = None
+        answer = self._application
+        for rule in acting:
+            if rule.kind == "latency":
+                await _pause(rule.seconds, self._stopping)
+            elif rule.kind in BYTES:
+                wire.fault = rule
+            else:
+                # Read first: an answer before the request's end would close the connection.
+                await _drain(receive)
+                answer = _fault_response(rule, entry["service"])
+        await answer(scope, receive, send_dated)
+
+
+async def _pause(seconds: float, stopping: asyncio.Event) -> None:
+    """Latency that does not hold up the emulator's own end."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
+
+
+async def _drain(receive: Receive) -> None:
+    while (await receive()).get("more_body"):
+        pass
+
+
+def _service(path: str) -> str:
+    if path == "/v2" or path.startswith("/v2/"):
+        return "registry"
+    if path in ("/v1/token", "/v1/introspect"):
+        return "sts"
+    return "iam_credentials" if path.endswith(":generateAccessToken") else "iam"
+
+
+def _fault_response(rule: Rule, service: str) -> Response:
+    if rule.kind == "captive_portal":
+        return Response(_CAPTIVE_PORTAL, media_type="text/html")
+    if rule.kind == "quota":
+        if service == "sts":
+            return _json(sts.THROTTLED.status, sts.THROTTLED.body())
+        return _json(429, ApiError(429, "Quota exceeded for quota metric 'Requests'.").body())
+    if isinstance(rule.body, dict):
+        return Response(
+            json.dumps(rule.body), rule.status, rule.headers, media_type="application/json"
+        )
+    return Response(rule.body, rule.status, rule.headers, media_type="text/plain")
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body, read to its end in any case: an early answer would break the connection."""
+    body = bytearray()
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= BODY_MAX_BYTES:
+            body += part
+    if size > BODY_MAX_BYTES:
+        raise ApiError(413, "Request payload size exceeds the limit.")
+    return bytes(body)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    entry = request.scope["entry"]
+    if isinstance(error, OAuthError):
+        entry |= {"error": error.error, "description": error.description, "reason": error.reason}
+        return _json(error.status, error.body())
+    assert isinstance(error, ApiError)  # noqa: S101  registered for these two only
+    entry |= {"description": error.message, "reason": error.reason}
+    return _json(error.code, error.body())
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return _json(404, ApiError(404, "Method not found.", request.url.path).body())
+
+
+def _json(status: int, document: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(document), status, media_type="application/json; charset=UTF-8")
+
+
+def _registry(request: Request, answer: registry.Answer) -> Response:
+    if answer.document is not None:
+        response = _json(answer.status, answer.document)
+        response.headers.update(answer.headers)
+        return response
+    return Response(
+        b"" if request.method == "HEAD" else answer.content,
+        answer.status,
+        {**answer.headers, "Content-Length": str(len(answer.content))},
+    )

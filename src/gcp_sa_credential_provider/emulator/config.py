@@ -1,0 +1,358 @@
+"""The emulator's configuration: a YAML or JSON document to `Resources` and start-up settings.
+
+Imports PyYAML and the resource rules. The document holds Google's own REST resources; its
+reference is docs/emulator.md.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from gcp_sa_credential_provider.emulator.faults import Rule, rule_from
+from gcp_sa_credential_provider.emulator.principals import Binding, Policy
+from gcp_sa_credential_provider.emulator.rejection import ConfigError, Invalid
+from gcp_sa_credential_provider.emulator.resources import (
+    Options,
+    Pool,
+    Project,
+    Provider,
+    Repository,
+    Resources,
+    ServiceAccount,
+    pool_from,
+    provider_from,
+)
+
+_T = TypeVar("_T")
+
+_MEMBER = re.compile(
+    r"allUsers|allAuthenticatedUsers|(principal|principalSet)://\S+|(serviceAccount|user|group|domain):\S+"
+)
+_POOL = r"projects/[^/]+/locations/global/workloadIdentityPools/[^/]+"
+_ACCOUNT = r"projects/[^/]+/serviceAccounts/[^/]+@[^/]+"
+_REPOSITORY = r"projects/[^/]+/locations/[^/]+/repositories/[^/]+"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A loaded configuration."""
+
+    resources: Resources
+    faults: tuple[Rule, ...] = ()
+    proxy: Mapping[str, str] | None = None
+    """`{}` or `{username, password}` for a CONNECT proxy; None for none."""
+
+
+def read(path: Path) -> Config:
+    """Load a file. Raises ConfigError; touches nothing else."""
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise ConfigError(
+            f"{path}{line}",
+            f"is not YAML ({getattr(error, 'problem', None) or error})",
+            "see examples/emulator-config.yaml",
+        ) from error
+    return load(document if document is not None else {}, str(path))
+
+
+def load(document: Any, source: str = "config") -> Config:
+    """Load a document (plain lists, dicts and scalars). Raises ConfigError.
+
+    `source` names the document in errors.
+    """
+    root = _Node(document, source)
+    root.only(
+        "projects",
+        "workloadIdentityPools",
+        "workloadIdentityPoolProviders",
+        "serviceAccounts",
+        "repositories",
+        "options",
+        "faults",
+        "proxy",
+    )
+    options = _options(root.child("options"))
+    projects = _projects(root)
+    pools = _pools(root, projects)
+    return Config(
+        Resources(
+            projects,
+            pools,
+            _providers(root, projects, pools, options),
+            _service_accounts(root, projects),
+            _repositories(root, projects),
+            options,
+        ),
+        tuple(_fault(node) for node in root.items("faults")),
+        _proxy(root),
+    )
+
+
+class _Node:
+    """A part of the document that knows its path, so that every error can name it."""
+
+    def __init__(self, value: Any, where: str) -> None:
+        self.where = where
+        if not isinstance(value, dict):
+            raise ConfigError(
+                where, f"must be a mapping, not {type(value).__name__}", "write `key: value` pairs"
+            )
+        self.value: dict[str, Any] = value
+
+    def only(self, *keys: str) -> None:
+        for key in self.value:
+            if key not in keys:
+                raise ConfigError(
+                    f"{self.where}: {key}", "unknown key", f"use one of {', '.join(keys)}"
+                )
+
+    def child(self, key: str) -> "_Node":
+        return _Node(self.value.get(key, {}), f"{self.where}: {key}")
+
+    def items(self, key: str) -> Iterator["_Node"]:
+        for index, item in enumerate(self._list(key)):
+            yield _Node(item, f"{self.where}: {key}[{index}]")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.value.get(key, default)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # an unquoted project number
+        if not isinstance(value, str):
+            raise self._wrong(key, value, "a text")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.value.get(key, False)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        values = self._list(key)
+        for value in values:
+            if not isinstance(value, str):
+                raise self._wrong(key, value, "a list of texts")
+        return values
+
+    def choice(self, key: str, *allowed: str) -> str:
+        value = self.text(key, allowed[0])
+        if value not in allowed:
+            raise self._wrong(key, value, " or ".join(allowed))
+        return value
+
+    def named(self, pattern: str, example: str) -> str:
+        name = self.text("name")
+        if not re.fullmatch(pattern, name):
+            raise self._wrong("name", name, f"a resource name like {example}")
+        return name
+
+    def _list(self, key: str) -> list[Any]:
+        value = self.value.get(key, [])
+        if not isinstance(value, list):
+            raise self._wrong(key, value, "a list")
+        return value
+
+    def _wrong(self, key: str, value: Any, wanted: str) -> ConfigError:
+        evidence = "missing" if value is None else f"not {value!r}"
+        return ConfigError(f"{self.where}: {key}", f"must be {wanted} ({evidence})", "correct it")
+
+
+def _options(node: _Node) -> Options:
+    node.only(
+        "absentCustomClaim",
+        "unknownJwkMembers",
+        "allowedIssuers",
+        "lifetimeExtension",
+        "universeDomain",
+    )
+    return Options(
+        node.choice("absentCustomClaim", "strict", "lenient") == "strict",
+        node.choice("unknownJwkMembers", "strict", "lenient") == "strict",
+        frozenset(node.texts("allowedIssuers")) if "allowedIssuers" in node.value else None,
+        frozenset(node.texts("lifetimeExtension")),
+        node.text("universeDomain", "googleapis.com"),
+    )
+
+
+def _projects(root: _Node) -> dict[str, Project]:
+    projects: dict[str, Project] = {}
+    for node in root.items("projects"):
+        node.only("projectId", "projectNumber", "iamPolicy", "disabledServices")
+        project = Project(
+            node.text("projectId"),
+            node.text("projectNumber"),
+            _policy(node),
+            frozenset(node.texts("disabledServices")),
+        )
+        if not project.number.isdecimal():
+            raise ConfigError(
+                f"{node.where}: projectNumber",
+                f"must be digits (not {project.number!r})",
+                "take it from `gcloud projects describe`",
+            )
+        projects[project.id] = projects[project.number] = project
+    return projects
+
+
+def _pools(root: _Node, projects: Mapping[str, Project]) -> dict[str, Pool]:
+    pools = {}
+    for node in root.items("workloadIdentityPools"):
+        node.only("name", "displayName", "description", "disabled", "state", "sessionDuration")
+        name = node.named(_POOL, "projects/NUMBER/locations/global/workloadIdentityPools/POOL")
+        name = _by_project(node, name, projects, "number")
+        pools[name] = _accepted(node, partial(pool_from, name, _checked(node)))
+    return pools
+
+
+def _providers(
+    root: _Node, projects: Mapping[str, Project], pools: Mapping[str, Pool], options: Options
+) -> dict[str, Provider]:
+    providers = {}
+    for node in root.items("workloadIdentityPoolProviders"):
+        node.only(
+            "name",
+            "displayName",
+            "description",
+            "disabled",
+            "state",
+            "oidc",
+            "attributeMapping",
+            "attributeCondition",
+        )
+        name = node.named(f"{_POOL}/providers/[^/]+", "POOL_NAME/providers/PROVIDER")
+        name = _by_project(node, name, projects, "number")
+        if (pool := name.rpartition("/providers/")[0]) not in pools:
+            raise ConfigError(
+                f"{node.where}: name", f"the pool {pool} does not exist", "declare it above"
+            )
+        oidc, mapping = node.child("oidc"), node.child("attributeMapping")
+        oidc.only("issuerUri", "jwksJson", "allowedAudiences")
+        resource = {
+            **_checked(node),
+            "attributeCondition": node.text("attributeCondition", ""),
+            "attributeMapping": {key: mapping.text(key) for key in mapping.value},
+            "oidc": {
+                "issuerUri": oidc.text("issuerUri"),
+                "jwksJson": oidc.text("jwksJson", ""),
+                "allowedAudiences": oidc.texts("allowedAudiences"),
+            },
+        }
+        providers[name] = _accepted(node, partial(provider_from, name, resource, options))
+    return providers
+
+
+def _service_accounts(root: _Node, projects: Mapping[str, Project]) -> dict[str, ServiceAccount]:
+    accounts: dict[str, ServiceAccount] = {}
+    for node in root.items("serviceAccounts"):
+        node.only("name", "email", "uniqueId", "displayName", "iamPolicy")
+        name = node.named(_ACCOUNT, "projects/PROJECT/serviceAccounts/EMAIL")
+        project = _by_project(node, name, projects, "id").split("/")[1]
+        account = ServiceAccount(
+            name.rpartition("/")[2], project, node.text("uniqueId", ""), _policy(node)
+        )
+        accounts[account.email] = account
+        if account.unique_id:
+            accounts[account.unique_id] = account
+    return accounts
+
+
+def _repositories(root: _Node, projects: Mapping[str, Project]) -> dict[str, Repository]:
+    repositories = {}
+    for node in root.items("repositories"):
+        node.only("name", "format", "images", "iamPolicy")
+        node.choice("format", "DOCKER")
+        name = node.named(_REPOSITORY, "projects/PROJECT/locations/LOCATION/repositories/NAME")
+        name = _by_project(node, name, projects, "id")
+        images = node.texts("images") or ["hello:latest"]
+        for image in images:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9._/-]*:[\w][\w.-]{0,127}", image):
+                raise ConfigError(
+                    f"{node.where}: images", f"{image!r} is not IMAGE:TAG", "write app:v1"
+                )
+        repositories[name] = Repository(name, _policy(node), frozenset(images))
+    return repositories
+
+
+def _by_project(node: _Node, name: str, projects: Mapping[str, Project], wanted: str) -> str:
+    """The name with the project's id or number, whichever Google uses for this resource."""
+    head, written, rest = name.split("/", 2)
+    if written not in projects:
+        raise ConfigError(
+            f"{node.where}: name", f"the project {written} does not exist", "add it to projects"
+        )
+    project = projects[written]
+    return f"{head}/{project.number if wanted == 'number' else project.id}/{rest}"
+
+
+def _policy(node: _Node) -> Policy:
+    policy = node.child("iamPolicy")
+    policy.only("bindings", "etag", "version")
+    bindings = []
+    for binding in policy.items("bindings"):
+        binding.only("role", "members")
+        role, members = binding.text("role"), binding.texts("members")
+        if not re.fullmatch(r"(projects/[^/]+/|organizations/[^/]+/)?roles/[\w.]+", role):
+            raise ConfigError(
+                f"{binding.where}: role",
+                f"{role!r} is not a role name",
+                "write roles/artifactregistry.reader or roles/iam.workloadIdentityUser",
+            )
+        for member in members:
+            check_member(f"{binding.where}: members", member)
+        bindings.append(Binding(role, frozenset(members)))
+    return tuple(bindings)
+
+
+def check_member(where: str, member: str) -> None:
+    """Raise ConfigError unless it has the form of an IAM member."""
+    if not _MEMBER.fullmatch(member):
+        raise ConfigError(
+            where,
+            f"{member!r} is not an IAM member",
+            "write principal://…, principalSet://… or serviceAccount:EMAIL",
+        )
+
+
+def _fault(node: _Node) -> Rule:
+    return _accepted(node, partial(rule_from, node.value))
+
+
+def _proxy(root: _Node) -> Mapping[str, str] | None:
+    if "proxy" not in root.value:
+        return None
+    node = root.child("proxy")
+    node.only("username", "password")
+    return {key: node.text(key) for key in ("username", "password")} if node.value else {}
+
+
+def _checked(node: _Node) -> dict[str, Any]:
+    """The plain members that pools and providers share, with their types checked."""
+    resource: dict[str, Any] = {
+        "disabled": node.flag("disabled"),
+        "state": node.choice("state", "ACTIVE", "DELETED"),
+        "displayName": node.text("displayName", ""),
+        "description": node.text("description", ""),
+    }
+    if "sessionDuration" in node.value:
+        resource["sessionDuration"] = node.text("sessionDuration")
+    return resource
+
+
+def _accepted(node: _Node, build: Callable[[], _T]) -> _T:
+    """Build a resource; what Google would refuse becomes an error with its place."""
+    try:
+        return build()
+    except Invalid as error:
+        raise ConfigError(
+            f"{node.where}: {error.field}", error.text.rstrip("."), error.fix
+        ) from error

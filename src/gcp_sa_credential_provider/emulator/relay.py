@@ -1,0 +1,237 @@
+"""The relay in front of the server: terminates TLS, carries bytes, and breaks them on demand.
+
+Imports asyncio and the fault rules. It accepts on the public sockets and connects to the HTTP
+server's private one. The application finds its own connection by the source port that it sees
+(`Relay.wires`) and may set a byte fault on it; faults of connections and certificates are
+decided here, before there is a request.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gcp_sa_credential_provider.emulator.faults import CERTIFICATE, CONNECTION, FaultRules, Rule
+
+_READ = 65536
+_END_SECONDS = 1
+_ENDLESS_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"access_token":"'
+)
+
+
+@dataclass
+class Wire:
+    """One client connection, as the application sees it."""
+
+    scheme: str
+    fault: Rule | None = None
+    """The byte fault for the answer that comes next."""
+
+
+class Relay:
+    """Listeners, and the connections through them."""
+
+    def __init__(
+        self,
+        upstream: tuple[str, int],
+        contexts: Mapping[str, ssl.SSLContext],
+        faults: FaultRules,
+    ) -> None:
+        """`contexts`: `valid` and the wrong certificates by name (tls.Authority.contexts)."""
+        self._upstream = upstream
+        self._contexts = contexts
+        self._faults = faults
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.wires: dict[int, Wire] = {}
+        """By source port towards the HTTP server."""
+        contexts["valid"].sni_callback = self._choose_certificate
+
+    def listen(self, listener: socket.socket, certificate: str | None) -> None:
+        """Serve a bound, listening, non-blocking socket; `certificate` None is plain http."""
+        self._spawn(self._accept(listener, certificate))
+
+    async def close(self) -> None:
+        """Cut every connection and stop. The listening sockets are the caller's to close."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listener: socket.socket, certificate: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            client, _ = await loop.sock_accept(listener)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._spawn(self._carry(client, certificate))
+
+    def _choose_certificate(
+        self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext
+    ) -> None:
+        if rule := self._faults.for_connection(CERTIFICATE, name or ""):
+            connection.context = self._contexts[rule.which]
+
+    async def _carry(self, client: socket.socket, certificate: str | None) -> None:
+        try:
+            if rule := self._faults.for_connection(CONNECTION):
+                with client:
+                    await _break_connection(client, rule)
+            else:
+                await self._connect(client, certificate)
+        except (OSError, EOFError):
+            pass  # the client went away or did not like the certificate: its own business
+
+    async def _connect(self, client: socket.socket, certificate: str | None) -> None:
+        reader, writer = await _streams(
+            client, self._contexts[certificate] if certificate else None
+        )
+        try:
+            up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+            port = up_writer.get_extra_info("sockname")[1]
+            wire = self.wires[port] = Wire("https" if certificate else "http")
+            try:
+                await _first_done(_copy(reader, up_writer), _answer(up_reader, writer, wire))
+            finally:
+                del self.wires[port]
+                up_writer.transport.abort()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
+        finally:
+            await _end(writer)
+
+
+async def _first_done(*ways: Coroutine[Any, Any, None]) -> None:
+    """Run both directions until one ends; what either raises is the end of a connection."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    """close_notify and FIN, without waiting long for a peer that does not answer them."""
+    writer.close()
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        writer.transport.abort()
+
+
+async def _streams(
+    client: socket.socket, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=context)
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    # drain() is to wait until all is with the kernel, so that a cut comes exactly where asked.
+    # (Not 0: the TLS transport pauses at `size >= high`, so an empty buffer would pause it.)
+    transport.set_write_buffer_limits(high=1, low=0)
+    return reader, writer
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_READ):
+        writer.write(data)
+        await writer.drain()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: Wire) -> None:
+    while data := await reader.read(_READ):
+        if wire.fault is not None:
+            await _break_answer(data, reader, writer, wire.fault)
+            return
+        writer.write(data)
+        await writer.drain()
+
+
+async def _break_answer(
+    data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rule: Rule
+) -> None:
+    """Deliver the answer that begins with `data` as the rule says; then the connection ends."""
+    match rule.kind:
+        case "drip":
+            await _drip(data, reader, writer, rule)
+        case "garbage":
+            writer.write(rule.data.encode())
+            await writer.drain()
+        case "endless":
+            writer.write(_ENDLESS_HEAD)
+            while True:
+                writer.write(b"a" * _READ)
+                await writer.drain()
+                # drain() alone may never give way to the loop, which has to see the peer's end.
+                await asyncio.sleep(0)
+        case _:
+            if rule.after is not None:
+                await _pass(data, reader, writer, rule.after)
+            if rule.kind == "stall":
+                await asyncio.get_running_loop().create_future()
+            if rule.kind == "reset":
+                _reset_on_close(writer.get_extra_info("socket"))
+                writer.transport.abort()
+
+
+async def _pass(
+    data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body_bytes: int
+) -> None:
+    """Let the head and the first bytes of the body through."""
+    while b"\r\n\r\n" not in data and (more := await reader.read(_READ)):
+        data += more
+    left = data.find(b"\r\n\r\n") + 4 + body_bytes
+    while data:
+        writer.write(data[:left])
+        await writer.drain()
+        left -= len(data)
+        data = await reader.read(_READ) if left > 0 else b""
+
+
+async def _drip(
+    data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rule: Rule
+) -> None:
+    while data:
+        for start in range(0, len(data), rule.chunk):
+            writer.write(data[start : start + rule.chunk])
+            await writer.drain()
+            await asyncio.sleep(rule.interval)
+        data = await reader.read(_READ)
+
+
+async def _break_connection(client: socket.socket, rule: Rule) -> None:
+    """Faults before TLS and HTTP; returning closes the socket."""
+    loop = asyncio.get_running_loop()
+    match rule.kind:
+        case "connect_reset":
+            _reset_on_close(client)
+        case "connect_garbage":
+            await loop.sock_sendall(client, rule.data.encode())
+            await _until_closed(client)
+        case "connect_stall":
+            await _until_closed(client)
+        case _:
+            pass
+
+
+async def _until_closed(client: socket.socket) -> None:
+    while await asyncio.get_running_loop().sock_recv(client, _READ):
+        pass
+
+
+def _reset_on_close(client: socket.socket) -> None:
+    """SO_LINGER of zero makes close() send RST (socket(7))."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
