@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NAME   := gcp-sa-credential-provider
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+TYPED  := unit process emulator kubelet
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 WHEEL  := dist/.wheel
 
@@ -48,7 +49,8 @@ test: lint unit ## lint, types and all tests that need nothing but Python
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPYPATH=src $(BIN)/mypy
+	MYPYPATH=src:tests $(BIN)/mypy
+	MYPYPATH=src:tests $(BIN)/mypy tests/*.py $(foreach d,$(TYPED),tests/$(d)/*.py)
 	PYTHONPATH=src $(BIN)/lint-imports
 
 .PHONY: unit
@@ -61,6 +63,16 @@ unit: venv zipapp
 .PHONY: zipapp
 zipapp: $(WHEEL) ## dist/NAME.pyz: the plugin for nodes that have Python
 	@$(BIN)/python packaging/zipapp.py
+
+.PHONY: test-kubelet
+test-kubelet: venv ## the kubelet's own code, newest minor (needs Go >= 1.26)
+	$(BIN)/python tests/kubelet/build.py build
+	$(BIN)/pytest tests/kubelet
+
+.PHONY: test-kubelets
+test-kubelets: venv ## the same, all minors from 1.33 on
+	$(BIN)/python tests/kubelet/build.py build --minors all
+	$(BIN)/pytest tests/kubelet --kubelet-minors all
 
 .PHONY: docs
 docs: venv ## write the generated pages anew

@@ -1,5 +1,6 @@
 """The emulator of Google and a cluster's issuer, for every tier."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,3 +54,13 @@ def home() -> Iterator[Path]:
     """A directory that nobody else may write, nor any directory above it: for log files."""
     with tempfile.TemporaryDirectory(dir=Path.home(), prefix=".gcp-sa-test-") as directory:
         yield Path(directory)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where everything is installed (CI=true), a skip is a failure: it would prove nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter is not None and exitstatus == 0:
+        skipped = reporter.stats.get("skipped", [])
+        if skipped:
+            reporter.write_line(f"{len(skipped)} skipped, which CI does not allow", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
