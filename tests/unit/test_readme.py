@@ -71,7 +71,7 @@ def test_a_command_of_the_readme_runs(line: str) -> None:
         [program, *words[1:]], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert "Fix" in done.stdout
+    assert "\n  fix " in done.stdout
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/setup.md"])
