@@ -12,6 +12,15 @@ from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from scene import AUDIENCE, google_config
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one option that the tiers share."""
+    parser.addoption(
+        "--plugin",
+        type=Path,
+        help="the program to judge (zipapp, static file), in place of what this checkout has",
+    )
+
+
 @pytest.fixture(scope="session")
 def issuer() -> Issuer:
     """The signing key of the cluster."""

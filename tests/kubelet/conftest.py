@@ -26,12 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="newest",
         help="the Kubernetes minors whose kubelet is to judge the plugin (tests/kubelet/pins.toml)",
     )
-    group.addoption(
-        "--plugin",
-        type=Path,
-        default=Path(sysconfig.get_path("scripts")) / PLUGIN,
-        help="the program that the kubelet runs; default: this virtualenv's console script",
-    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,7 +72,8 @@ def api(pytestconfig: pytest.Config) -> Iterator[ControlPlane]:
 @pytest.fixture(scope="session")
 def plugin(pytestconfig: pytest.Config) -> Path:
     """The program under judgement."""
-    program: Path = pytestconfig.getoption("--plugin").resolve()
+    given: Path | None = pytestconfig.getoption("--plugin")
+    program = (given or Path(sysconfig.get_path("scripts")) / PLUGIN).resolve()
     if not program.is_file():
         pytest.fail(f"{program}: no such file. Fix: `make venv`, or --plugin FILE")
     return program

@@ -88,35 +88,32 @@ def _in_block(address: bytes, block: str) -> bool:
 def is_exempt(address: Address, no_proxy: str) -> bool:
     """Whether NO_PROXY names `address`; loopback is never proxied."""
     host = address.host.lower().removesuffix(".")
-    literal = packed(host)
     if host == "localhost" or is_loopback(host):
         return True
-    for item in no_proxy.lower().replace(",", " ").split():
-        if item == "*":
-            return True
-        if literal is not None and "/" in item:
-            if _in_block(literal, item):
-                return True
-            continue
-        try:
-            exempt = parse_authority(item.removeprefix("*"), 0) if packed(item) is None else None
-        except BadAddress:
-            continue
-        if exempt is None:
-            if literal == packed(item):
-                return True
-            continue
-        if exempt.port not in (0, address.port):
-            continue
-        if exempt.host.startswith("."):
-            if host.endswith(exempt.host):
-                return True
-        elif literal is not None:
-            if literal == packed(exempt.host):
-                return True
-        elif host == exempt.host or host.endswith(f".{exempt.host}"):
-            return True
-    return False
+    items = no_proxy.lower().replace(",", " ").split()
+    return any(_names(item, host, address.port) for item in items)
+
+
+def _names(item: str, host: str, port: int) -> bool:
+    """Whether one item of NO_PROXY names host and port. What cannot be read names nothing."""
+    literal = packed(host)
+    if item == "*":
+        return True
+    if "/" in item:
+        return literal is not None and _in_block(literal, item)
+    if (alone := packed(item)) is not None:  # IPv6 without brackets, too
+        return alone == literal
+    try:
+        named = parse_authority(item.removeprefix("*"), port)
+    except BadAddress:
+        return False
+    if named.port != port:
+        return False
+    if literal is not None:
+        return packed(named.host) == literal
+    if named.host.startswith("."):
+        return host.endswith(named.host)
+    return host == named.host or host.endswith(f".{named.host}")
 
 
 def open_tunnel(stream: Stream, proxy: Proxy, target: Address) -> None:

@@ -1,0 +1,53 @@
+"""Fixtures of the process tier: the plugin in its forms, as a program to start."""
+
+from pathlib import Path
+
+import pytest
+
+# Before its import: failed assertions in it are then explained like those of a test.
+pytest.register_assert_rewrite("process.launch")
+
+from process import launch  # noqa: E402
+from process.launch import Launcher  # noqa: E402
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `each_plugin` over every form of the program."""
+    if "each_plugin" in metafunc.fixturenames:
+        metafunc.parametrize("each_plugin", _names(metafunc.config), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def plugin(pytestconfig: pytest.Config) -> Launcher:
+    """The form over which most tests run: the console script, or the option's program."""
+    given: Path | None = pytestconfig.getoption("--plugin")
+    return Launcher("given", (str(given.absolute()),)) if given else launch.console()
+
+
+@pytest.fixture(scope="session")
+def _pycache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pycache")
+
+
+@pytest.fixture
+def each_plugin(request: pytest.FixtureRequest, plugin: Launcher, _pycache: Path) -> Launcher:
+    """Every form of the program in turn."""
+    return _form(request.param, plugin, _pycache)
+
+
+@pytest.fixture
+def every_plugin(pytestconfig: pytest.Config, plugin: Launcher, _pycache: Path) -> list[Launcher]:
+    """Every form of the program at once."""
+    return [_form(name, plugin, _pycache) for name in _names(pytestconfig)]
+
+
+def _names(config: pytest.Config) -> list[str]:
+    return ["given"] if config.getoption("--plugin") else list(launch.everyone(Path()))
+
+
+def _form(name: str, plugin: Launcher, pycache: Path) -> Launcher:
+    if name == "given":
+        return plugin
+    if name.startswith("zipapp") and not launch.ZIPAPP.exists():
+        pytest.skip(f"{launch.ZIPAPP} is not there; make zipapp builds it")
+    return launch.everyone(pycache)[name]
