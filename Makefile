@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NAME   := gcp-sa-credential-provider
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
-TYPED  := unit process emulator kubelet
+TYPED  := unit process emulator fuzz kubelet static
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 WHEEL  := dist/.wheel
 
@@ -50,7 +50,7 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=src:tests $(BIN)/mypy
-	MYPYPATH=src:tests $(BIN)/mypy tests/*.py $(foreach d,$(TYPED),tests/$(d)/*.py)
+	MYPYPATH=src:tests $(BIN)/mypy tests/*.py $(foreach d,$(TYPED),tests/$(d)/*.py) benchmarks/*.py
 	PYTHONPATH=src $(BIN)/lint-imports
 
 .PHONY: unit
@@ -74,6 +74,23 @@ test-kubelets: venv ## the same, all minors from 1.33 on
 	$(BIN)/python tests/kubelet/build.py build --minors all
 	$(BIN)/pytest tests/kubelet --kubelet-minors all
 
+FUZZ_SECONDS ?= 60
+
+.venv-fuzz/.done: requirements/fuzz.txt | python
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@touch $@
+
+.PHONY: fuzz
+fuzz: .venv-fuzz/.done ## bounded fuzzing of stdin and of Google's answer (FUZZ_SECONDS each)
+	.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+.PHONY: bench
+bench: venv zipapp ## compare with Go, side by side; writes docs/performance.md
+	$(BIN)/python benchmarks/bench.py
+
+include packaging/static.mk
+
 .PHONY: docs
 docs: venv ## write the generated pages anew
 	$(BIN)/python -m gcp_sa_credential_provider explain --markdown > docs/errors.md
@@ -84,4 +101,4 @@ lock: ## resolve requirements/ anew (needs uv)
 
 .PHONY: clean
 clean: ## remove what was built here
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) .venv-fuzz dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* .hypothesis
