@@ -55,7 +55,7 @@ TLS: list[Case] = [
     ),
     case("closed before TLS", "TLS-FAILED", fault("connect_close"), tries=4),
     case("closed before TLS once", SUCCESS, fault("connect_close", times=1), tries=1),
-    case("reset before TLS once more", SUCCESS, fault("connect_reset", times=3), tries=1),
+    case("reset before TLS, thrice", SUCCESS, fault("connect_reset", times=3), tries=3),
     case("reset before TLS once", SUCCESS, fault("connect_reset", times=1), tries=1),
     case("silence before TLS", "TLS-TIMEOUT", fault("connect_stall"), budget(1)),
     case("garbage for TLS", "TLS-FAILED", fault("connect_garbage"), tries=4),

@@ -50,8 +50,8 @@ def test_a_handshake_that_never_ends(environment: Environment, google: Emulator)
 
 
 def test_a_handshake_that_breaks(environment: Environment, google: Emulator) -> None:
-    """Tried again."""
-    google.faults.set("connect_reset")
+    """Closed in order instead of an answer to the hello: tried again."""
+    google.faults.set("connect_close")
     outcome = run_plugin(environment, request(Issuer().token(AUDIENCE)))
     assert outcome.error == "TLS-FAILED"
     assert "(4 tries)" in outcome.stderr

@@ -1,0 +1,27 @@
+# The static file (docs/static.md). ARCH=amd64 or arm64 builds that one alone.
+ARCH    ?= amd64 arm64
+STATIC  := $(BIN)/python packaging/static/build.py
+NATIVE  := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+STATIC_FILE = dist/$(NAME)-$(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' src/gcp_sa_credential_provider/version.py)-linux-$(NATIVE)
+
+.PHONY: static
+static: $(VENV)/.run ## the static file for both architectures (ARCH=amd64: one), .sha256 and SBOM
+	@$(STATIC) $(ARCH)
+
+.PHONY: test-static
+test-static: venv ## the process suite and the hardening tests over the static file
+	@$(STATIC) $(ARCH)
+	$(BIN)/pytest tests/process --plugin $(STATIC_FILE)
+	$(BIN)/pytest tests/static
+
+.PHONY: static-reproducible
+static-reproducible: $(VENV)/.run ## link twice, in two folders: the same bytes
+	@$(STATIC) --twice $(NATIVE)
+
+.PHONY: image
+image: static ## dist/NAME-VERSION-image.tar: an OCI layout with the files of both architectures
+	@$(BIN)/python packaging/static/image.py
+
+.PHONY: licenses
+licenses: static ## the licences of all that is in the static file
+	@$(STATIC_FILE) --licenses
