@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NAME   := gcp-sa-credential-provider
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
-TYPED  := unit process emulator fuzz kubelet static
+TYPED  := unit process emulator fuzz clients kubelet static
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 WHEEL  := dist/.wheel
 
@@ -50,7 +50,7 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=src:tests $(BIN)/mypy
-	MYPYPATH=src:tests $(BIN)/mypy tests/*.py $(foreach d,$(TYPED),tests/$(d)/*.py) benchmarks/*.py
+	MYPYPATH=src:tests:tests/fuzz:tests/emulator:benchmarks $(BIN)/mypy tests/*.py $(foreach d,$(TYPED),tests/$(d)/*.py) benchmarks/*.py
 	PYTHONPATH=src $(BIN)/lint-imports
 
 .PHONY: unit
@@ -74,6 +74,10 @@ test-kubelets: venv ## the same, all minors from 1.33 on
 	$(BIN)/python tests/kubelet/build.py build --minors all
 	$(BIN)/pytest tests/kubelet --kubelet-minors all
 
+.PHONY: test-clients
+test-clients: venv ## the emulator judged by gcloud, Go's x/oauth2, containerd, skopeo and a registry
+	$(BIN)/pytest tests/clients
+
 FUZZ_SECONDS ?= 60
 
 .venv-fuzz/.done: requirements/fuzz.txt | python
@@ -94,6 +98,7 @@ include packaging/static.mk
 .PHONY: docs
 docs: venv ## write the generated pages anew
 	$(BIN)/python -m gcp_sa_credential_provider explain --markdown > docs/errors.md
+	$(BIN)/python tests/emulator/rules.py
 
 .PHONY: lock
 lock: ## resolve requirements/ anew (needs uv)

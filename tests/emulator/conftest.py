@@ -7,9 +7,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, exchange, world
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker from which docs/emulator.md is made."""
+    config.addinivalue_line("markers", "rule(*ids): pins these rules of emulator/rules.py")
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, request_of, world
 from gcp_sa_credential_provider.cli import emulate
+from gcp_sa_credential_provider.demo.issuer import Issuer
+
+NO_FILES = {"state": None, "images": None, "audit": None}
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -140,7 +142,7 @@ def test_exit_statuses_in_this_process(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "file").touch()
     config = tmp_path / "c.yaml"
     config.write_text("pools: []")
-    arguments = argparse.Namespace(dir=tmp_path / "file", port=0, config=config)
+    arguments = argparse.Namespace(dir=tmp_path / "file", port=0, config=config, **NO_FILES)
     assert emulate.run(arguments) == 2
     assert "pools: unknown key" in capsys.readouterr().err
     arguments.config = None
@@ -160,7 +162,7 @@ def test_stopping_in_this_process(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=stop_when_ready)
     thread.start()
-    arguments = argparse.Namespace(dir=tmp_path, port=0, config=None)
+    arguments = argparse.Namespace(dir=tmp_path, port=0, config=None, **NO_FILES)
     with os.fdopen(write_end, "w") as output, contextlib.redirect_stdout(output):
         assert emulate.run(arguments) == 0
     thread.join()

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
-from emulator.issuer import ISSUER, Issuer
+from emulator.rules import PAGE
 from emulator.world import POOL, PROVIDER, REPOSITORY, bindings, world
+from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
 from gcp_sa_credential_provider.emulator.config import load, read
 from gcp_sa_credential_provider.emulator.rejection import ConfigError
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "emulator-config.yaml"
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("emulator*.yaml"))
 
 
 def error_of(document: Any) -> str:
@@ -29,9 +30,18 @@ def with_jwk(**members: Any) -> dict[str, Any]:
     return with_oidc(jwksJson=json.dumps({"keys": [members]}))
 
 
-def test_the_example_is_valid() -> None:
-    """examples/emulator-config.yaml is what docs/emulator.md shows."""
-    assert len(read(EXAMPLE).resources.providers) == 1
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_valid(example: Path) -> None:
+    """And docs/emulator.md names each."""
+    assert read(example).resources.projects
+    assert f"examples/{example.name}" in PAGE.read_text()
+
+
+def test_every_option_is_explained() -> None:
+    """The error that lists the keys of `options`, and the page, know the same."""
+    listed = error_of({"options": {"x": 1}}).rpartition("use one of ")[2].split(", ")
+    assert len(listed) > 15
+    assert [key for key in listed if f"`{key}`" not in PAGE.read_text()] == []
 
 
 def test_resources_by_both_names_of_the_project(issuer: Issuer) -> None:
@@ -44,6 +54,7 @@ def test_resources_by_both_names_of_the_project(issuer: Issuer) -> None:
     assert list(resources.repositories) == [REPOSITORY]
 
 
+@pytest.mark.rule("config-texts", "https-issuer")
 @pytest.mark.parametrize(
     ("oidc", "text"),
     [
@@ -64,6 +75,7 @@ def test_provider_texts(oidc: dict[str, Any], text: str) -> None:
     assert text in error
 
 
+@pytest.mark.rule("key-types")
 @pytest.mark.parametrize("crv", ["P-384", "P-521"])
 def test_other_curves(crv: str) -> None:
     """EC, but not P-256."""
@@ -71,6 +83,7 @@ def test_other_curves(crv: str) -> None:
     assert "Invalid JWKs. Only RSA, EC key types are supported." in error_of(with_jwk(**jwk))
 
 
+@pytest.mark.rule("key-types")
 def test_ed25519() -> None:
     """Refused with the text for broken keys."""
     jwk = OKPKey.generate_key("Ed25519").as_dict(private=False)
@@ -88,6 +101,7 @@ def test_broken_and_private_keys(issuer: Issuer, ec_issuer: Issuer) -> None:
     assert text in error_of(document)
 
 
+@pytest.mark.rule("key-types")
 def test_key_types_that_are_none() -> None:
     """Symmetric keys, and no type at all."""
     text = "Only RSA, EC key types are supported"
@@ -95,6 +109,7 @@ def test_key_types_that_are_none() -> None:
     assert text in error_of(with_jwk(kid="a"))
 
 
+@pytest.mark.rule("jwk-members")
 def test_unknown_jwk_members(issuer: Issuer) -> None:
     """Strict by default; lenient on demand, as x5c was once measured to pass."""
     document = with_jwk(**issuer.jwk, x5c=["MIIB"])
@@ -105,6 +120,7 @@ def test_unknown_jwk_members(issuer: Issuer) -> None:
     assert load(document).resources.providers[PROVIDER].keys
 
 
+@pytest.mark.rule("eight-keys")
 def test_eight_keys(issuer: Issuer) -> None:
     """Eight are taken, nine are not."""
     eight = [{**issuer.jwk, "kid": str(number)} for number in range(8)]
@@ -114,6 +130,7 @@ def test_eight_keys(issuer: Issuer) -> None:
     assert "At most 8 keys" in error_of(with_oidc(jwksJson=json.dumps({"keys": nine})))
 
 
+@pytest.mark.rule("organization-policy")
 def test_organization_policy(issuer: Issuer) -> None:
     """constraints/iam.workloadIdentityPoolProviders."""
     assert "Org Policy violated for value" in error_of(
@@ -122,6 +139,7 @@ def test_organization_policy(issuer: Issuer) -> None:
     assert load(world(issuer.jwks, options={"allowedIssuers": [ISSUER]})).resources.providers
 
 
+@pytest.mark.rule("public-issuers")
 def test_public_issuers_need_a_condition() -> None:
     """Anybody can get a token of GitHub's issuer."""
     oidc = {"issuerUri": "https://token.actions.githubusercontent.com"}
@@ -131,6 +149,7 @@ def test_public_issuers_need_a_condition() -> None:
     assert load(world("", provider={"oidc": oidc, "attributeCondition": condition}))
 
 
+@pytest.mark.rule("ids")
 @pytest.mark.parametrize("name", ["abc", "a" * 33, "gcp-pool", "Pool", "po_ol"])
 def test_ids(name: str) -> None:
     """4 to 32 of a-z 0-9 -, not gcp-."""
@@ -139,6 +158,7 @@ def test_ids(name: str) -> None:
     assert error.startswith("c.yaml: workloadIdentityPools[0]: name: Invalid identifier")
 
 
+@pytest.mark.rule("names")
 @pytest.mark.parametrize(
     "members",
     [

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, PRINCIPAL, REPOSITORY, exchange, world
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 READER = "roles/artifactregistry.reader"

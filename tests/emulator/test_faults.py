@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, exchange, request_of
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.faults import CERTIFICATE, CONNECTION, FaultRules
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from gcp_sa_credential_provider.emulator.rejection import Invalid
@@ -201,7 +201,7 @@ def test_stall(google: Emulator, issuer: Issuer, scheme: str) -> None:
     """Nothing comes, and the connection stays."""
     google.faults.set("stall", after=3)
     context = ssl.create_default_context(cafile=str(google.ca_pem))
-    timeout = httpx.Timeout(10, read=0.2)
+    timeout = httpx.Timeout(10, read=1)
     with (
         httpx.Client(verify=context, trust_env=False, timeout=timeout) as client,
         client.stream(

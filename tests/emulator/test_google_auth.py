@@ -9,8 +9,8 @@ import requests
 from google.auth import exceptions, identity_pool
 from google.auth.transport.requests import AuthorizedSession, Request
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, CLOUD_PLATFORM, EMAIL, PRINCIPAL
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 
@@ -33,8 +33,9 @@ def credentials(google: Emulator, token_file: Path, **changes: Any) -> identity_
         "credential_source": {"file": str(token_file)},
         **changes,
     }
-    made = identity_pool.Credentials.from_info(info)
-    return made.with_scopes([CLOUD_PLATFORM])
+    made: identity_pool.Credentials = identity_pool.Credentials.from_info(info)
+    scoped: identity_pool.Credentials = made.with_scopes([CLOUD_PLATFORM])
+    return scoped
 
 
 @pytest.fixture

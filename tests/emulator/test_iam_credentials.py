@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import (
     ACCOUNT,
     AUDIENCE,
@@ -21,6 +20,7 @@ from emulator.world import (
     generate,
     world,
 )
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 DENIED = "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
@@ -41,6 +41,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str]:
     return error["code"], error["status"], error["message"]
 
 
+@pytest.mark.rule("generate")
 def test_an_access_token_of_the_account(google: Emulator, client: httpx.Client, token: str) -> None:
     """Token and expiry, an hour by default, seconds in UTC."""
     google.clock.freeze()
@@ -50,6 +51,7 @@ def test_an_access_token_of_the_account(google: Emulator, client: httpx.Client, 
     assert datetime.fromisoformat(body["expireTime"]) == datetime.fromtimestamp(now + 3600, UTC)
 
 
+@pytest.mark.rule("generate")
 @pytest.mark.parametrize("name", [EMAIL, "112233445566778899001"])
 def test_by_email_and_by_unique_id(
     google: Emulator, client: httpx.Client, token: str, name: str
@@ -61,6 +63,7 @@ def test_by_email_and_by_unique_id(
     assert google.log.entries("iam_credentials")[1]["principal"] == f"serviceAccount:{EMAIL}"
 
 
+@pytest.mark.rule("generate-lifetime")
 @pytest.mark.parametrize("lifetime", ["1s", "59s", "600s", "3600s", "3600.9s"])
 def test_lifetimes_that_pass(
     google: Emulator, client: httpx.Client, token: str, lifetime: str
@@ -69,6 +72,7 @@ def test_lifetimes_that_pass(
     assert generate(client, google, token, lifetime=lifetime).status_code == 200
 
 
+@pytest.mark.rule("generate-lifetime")
 @pytest.mark.parametrize(
     ("lifetime", "message"),
     [
@@ -95,6 +99,7 @@ def test_a_lifetime_that_is_no_duration(
     assert refusal(answer)[:2] == (400, "INVALID_ARGUMENT")
 
 
+@pytest.mark.rule("generate-lifetime")
 def test_twelve_hours_by_organization_policy(
     google: Emulator, client: httpx.Client, issuer: Issuer, token: str
 ) -> None:
@@ -104,6 +109,7 @@ def test_twelve_hours_by_organization_policy(
     assert refusal(generate(client, google, token, lifetime="43201s"))[2] == TOO_LONG
 
 
+@pytest.mark.rule("generate-grant")
 def test_no_grant_and_no_such_account(google: Emulator, client: httpx.Client, token: str) -> None:
     """One text for both."""
     expected = (403, "PERMISSION_DENIED", DENIED)
@@ -114,6 +120,7 @@ def test_no_grant_and_no_such_account(google: Emulator, client: httpx.Client, to
     assert refusal(generate(client, google, token)) == expected
 
 
+@pytest.mark.rule("members")
 @pytest.mark.parametrize(
     "member",
     [
@@ -128,6 +135,7 @@ def test_grants_to_sets(google: Emulator, client: httpx.Client, token: str, memb
     assert generate(client, google, token).status_code == 200
 
 
+@pytest.mark.rule("delegates")
 def test_delegates(google: Emulator, client: httpx.Client, issuer: Issuer, token: str) -> None:
     """Each of the chain must be allowed to become the next."""
     middle = "middle@my-project.iam.gserviceaccount.com"
@@ -147,6 +155,7 @@ def test_delegates(google: Emulator, client: httpx.Client, issuer: Issuer, token
         assert refusal(generate(client, google, token, delegates=bad))[0] == 400
 
 
+@pytest.mark.rule("generate-caller")
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Basic abc", "Bearer wrong"])
 def test_the_callers_credential(
     google: Emulator, client: httpx.Client, authorization: str | None
@@ -161,6 +170,7 @@ def test_the_callers_credential(
     assert refusal(answer) == (401, "UNAUTHENTICATED", f"{start} {EXPECTED}")
 
 
+@pytest.mark.rule("provider-disabled", "pool-disabled")
 def test_the_callers_token_expires_and_dies_with_its_pool(
     google: Emulator, client: httpx.Client, issuer: Issuer, token: str
 ) -> None:
@@ -176,6 +186,7 @@ def test_the_callers_token_expires_and_dies_with_its_pool(
     assert refusal(generate(client, google, token))[0] == 401
 
 
+@pytest.mark.rule("generate-scopes")
 def test_scopes(google: Emulator, client: httpx.Client, token: str) -> None:
     """`[""]` means cloud-platform; none, or one that does not exist, is refused."""
     assert generate(client, google, token, scope=[""]).status_code == 200
@@ -186,6 +197,7 @@ def test_scopes(google: Emulator, client: httpx.Client, token: str) -> None:
         )
 
 
+@pytest.mark.rule("generate-caller")
 def test_the_callers_scope(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """A federated token of a storage scope cannot impersonate."""
     scope = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -208,6 +220,7 @@ def test_bodies(google: Emulator, client: httpx.Client, token: str, body: str) -
     assert refusal(answer)[:2] == (400, "INVALID_ARGUMENT")
 
 
+@pytest.mark.rule("service-disabled")
 def test_a_disabled_api(google: Emulator, client: httpx.Client, issuer: Issuer, token: str) -> None:
     """The other API that must be switched on."""
     project = {
@@ -221,6 +234,7 @@ def test_a_disabled_api(google: Emulator, client: httpx.Client, issuer: Issuer, 
     assert message.startswith("IAM Service Account Credentials API has not been used in project")
 
 
+@pytest.mark.rule("quota-generate")
 def test_throttled(google: Emulator, client: httpx.Client, token: str) -> None:
     """The quota fault speaks as an API does."""
     google.faults.set("quota", service="iam_credentials")

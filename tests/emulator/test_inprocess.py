@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, world
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.clock import Clock
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from gcp_sa_credential_provider.emulator.log import RequestLog

@@ -16,6 +16,7 @@ CLAIMS: dict[str, Any] = {
 }
 
 
+@pytest.mark.rule("cel")
 @pytest.mark.parametrize(
     ("text", "template", "value"),
     [
@@ -34,6 +35,7 @@ def test_extract(text: str, template: str, value: str) -> None:
     assert extract(text, template) == value
 
 
+@pytest.mark.rule("cel")
 @pytest.mark.parametrize(
     ("source", "value"),
     [
@@ -79,6 +81,7 @@ def test_everything_mapped() -> None:
     assert compiled.apply(CLAIMS) == Mapped(CLAIMS["sub"], {"namespace": "demo"}, ("a", "b"))
 
 
+@pytest.mark.rule("absent-claim")
 @pytest.mark.parametrize("source", ["assertion['kubernetes.io'].node.name", "assertion.exp"])
 def test_an_absent_custom_claim(source: str) -> None:
     """Strict: refused. Lenient: left out. Nobody measured which Google does."""
@@ -94,6 +97,7 @@ def test_an_absent_custom_claim(source: str) -> None:
     assert compile_mapping(mapping, "", strict=False).apply(CLAIMS).attributes == {}
 
 
+@pytest.mark.rule("mapping-limits")
 def test_too_much_mapped() -> None:
     """8 KB for all attributes together."""
     mapping = {"google.subject": "assertion.sub", "attribute.big": "assertion.big"}
@@ -101,6 +105,7 @@ def test_too_much_mapped() -> None:
         compile_mapping(mapping, "", strict=True).apply({**CLAIMS, "big": "x" * 8192})
 
 
+@pytest.mark.rule("mapping-limits")
 @pytest.mark.parametrize(
     ("mapping", "condition", "field"),
     [

@@ -18,6 +18,7 @@ BASE = f"iam.googleapis.com/{POOL}"
 WHO = Federated(POOL, "a/b", {"namespace": "x/y", "team": "z"}, ("g/1", "g2"))
 
 
+@pytest.mark.rule("members")
 @pytest.mark.parametrize(
     ("member", "named"),
     [
@@ -43,6 +44,7 @@ def test_members_of_a_federated_identity(member: str, *, named: bool) -> None:
     assert allows([policy], READ, WHO) is named
 
 
+@pytest.mark.rule("everybody")
 def test_members_of_a_service_account() -> None:
     """Its e-mail, and the two sets of everybody."""
     members = ServiceAccountIdentity("a@b").members

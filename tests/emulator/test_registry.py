@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.issuer import Issuer
 from emulator.world import AUDIENCE, POOL, PRINCIPAL, REPOSITORY, bindings, exchange, world
+from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.image import built_in
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
@@ -40,6 +40,7 @@ def bearer(value: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {value}"}
 
 
+@pytest.mark.rule("registry-challenge")
 @pytest.mark.parametrize("path", ["/v2/", "/v2"])
 def test_no_credential(google: Emulator, client: httpx.Client, path: str) -> None:
     """The challenge that begins every pull."""
@@ -55,6 +56,7 @@ def test_no_credential(google: Emulator, client: httpx.Client, path: str) -> Non
     )
 
 
+@pytest.mark.rule("registry-challenge")
 def test_no_credential_at_a_repository(google: Emulator, client: httpx.Client) -> None:
     """Its challenge names the scope; over plain http the realm is http too."""
     answer = get(client, google, MANIFEST)
@@ -66,6 +68,7 @@ def test_no_credential_at_a_repository(google: Emulator, client: httpx.Client) -
     assert challenge.startswith(f'Bearer realm="{plain}/v2/token"')
 
 
+@pytest.mark.rule("registry-anonymous")
 def test_an_anonymous_token(google: Emulator, client: httpx.Client) -> None:
     """Anybody gets a token; it pulls nothing, and the text says that no credential came."""
     anonymous = registry_token(client, google, None)
@@ -77,6 +80,7 @@ def test_an_anonymous_token(google: Emulator, client: httpx.Client) -> None:
     assert denial(answer) == (403, "DENIED", message)
 
 
+@pytest.mark.rule("registry-no-grant")
 @pytest.mark.parametrize("missing", ["grant", "repository"])
 def test_no_grant(google: Emulator, client: httpx.Client, token: str, missing: str) -> None:
     """The exchange worked; no grant cannot be told from no repository."""
@@ -101,6 +105,7 @@ def test_a_public_repository(google: Emulator, client: httpx.Client) -> None:
     assert get(client, google, MANIFEST, headers=bearer(anonymous)).status_code == 200
 
 
+@pytest.mark.rule("everybody")
 def test_all_authenticated_users_are_not_federated(
     google: Emulator, client: httpx.Client, token: str
 ) -> None:
@@ -110,6 +115,7 @@ def test_all_authenticated_users_are_not_federated(
     assert get(client, google, MANIFEST, headers=bearer(token)).status_code == 403
 
 
+@pytest.mark.rule("registry-image", "registry-users")
 @pytest.mark.parametrize("way", ["registry token", "bearer", "basic", "basic _token"])
 def test_a_whole_pull(google: Emulator, client: httpx.Client, token: str, way: str) -> None:
     """Manifest by tag and digest, HEAD, config and layers; every digest is right."""
@@ -139,6 +145,7 @@ def test_a_whole_pull(google: Emulator, client: httpx.Client, token: str, way: s
         assert head.content == b""
 
 
+@pytest.mark.rule("registry-users")
 @pytest.mark.parametrize("grant", ["password", "refresh_token"])
 def test_a_token_by_post(google: Emulator, client: httpx.Client, token: str, grant: str) -> None:
     """As containerd asks (Docker's OAuth2 token endpoint)."""
@@ -196,6 +203,7 @@ def test_a_registry_token_ends_with_its_access_token(
     assert get(client, google, "/v2/", headers=bearer(value)).status_code == 401
 
 
+@pytest.mark.rule("registry-absent")
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -203,7 +211,8 @@ def test_a_registry_token_ends_with_its_access_token(
         ("/v2/my-project/images/other/manifests/latest", "MANIFEST_UNKNOWN"),
         (f"/v2/my-project/images/other/manifests/{built_in().digest}", "MANIFEST_UNKNOWN"),
         (f"/v2/my-project/images/hello/blobs/sha256:{'0' * 64}", "BLOB_UNKNOWN"),
-        ("/v2/my-project/images/hello/tags/list", "UNSUPPORTED"),
+        ("/v2/my-project/images/other/tags/list", "NAME_UNKNOWN"),
+        ("/v2/my-project/images/hello/referrers/x", "UNSUPPORTED"),
     ],
 )
 def test_what_is_not_there(
@@ -219,6 +228,7 @@ def test_odd_names(google: Emulator, client: httpx.Client, token: str, path: str
     assert denial(get(client, google, path, headers=bearer(token)))[:2] == (403, "DENIED")
 
 
+@pytest.mark.rule("registry-hosts")
 @pytest.mark.parametrize(
     ("host", "path", "status"),
     [

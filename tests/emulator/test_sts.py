@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.issuer import ISSUER, Issuer
 from emulator.world import (
     ACCESS_TOKEN_TYPE,
     AUDIENCE,
@@ -22,6 +21,7 @@ from emulator.world import (
     request_of,
     world,
 )
+from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 TARGET_TEXT = (
@@ -40,6 +40,7 @@ def camel(name: str) -> str:
     return head + "".join(part.title() for part in rest)
 
 
+@pytest.mark.rule("answer")
 def test_the_answer_of_a_success(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """All members of RFC 8693's answer, an opaque token, a Date."""
     google.clock.freeze()
@@ -56,6 +57,7 @@ def test_the_answer_of_a_success(google: Emulator, client: httpx.Client, issuer:
     assert answer.headers["content-type"] == "application/json; charset=UTF-8"
 
 
+@pytest.mark.rule("body-forms")
 @pytest.mark.parametrize("form", ["form", "json-camel", "json-snake"])
 def test_three_body_forms(
     google: Emulator, client: httpx.Client, issuer: Issuer, form: str
@@ -72,6 +74,7 @@ def test_three_body_forms(
     assert google.log.exchanges()[0]["form"] == form.partition("-")[0]
 
 
+@pytest.mark.rule("algorithms")
 @pytest.mark.parametrize("kind", ["RSA", "EC"])
 def test_rs256_and_es256(google: Emulator, client: httpx.Client, kind: str) -> None:
     """Both algorithms that Google takes."""
@@ -92,6 +95,7 @@ def test_the_http_listener_and_http2_answer_too(google: Emulator, issuer: Issuer
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
 
 
+@pytest.mark.rule("text-audience")
 @pytest.mark.parametrize(
     "audience",
     [
@@ -112,6 +116,7 @@ def test_a_malformed_audience(
     assert oauth_refusal(answer) == (400, "invalid_request", AUDIENCE_TEXT)
 
 
+@pytest.mark.rule("text-target")
 @pytest.mark.parametrize(
     "audience",
     [
@@ -129,6 +134,7 @@ def test_an_unknown_target(
     assert oauth_refusal(answer) == (400, "invalid_target", TARGET_TEXT)
 
 
+@pytest.mark.rule("text-target")
 @pytest.mark.parametrize(
     "change",
     [
@@ -147,6 +153,7 @@ def test_a_disabled_or_deleted_target(
     assert oauth_refusal(answer) == (400, "invalid_target", TARGET_TEXT)
 
 
+@pytest.mark.rule("parameters")
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -179,6 +186,7 @@ def test_json_null_is_absence(google: Emulator, client: httpx.Client, issuer: Is
     assert answer.status_code == 200
 
 
+@pytest.mark.rule("text-condition")
 def test_the_condition_is_false(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """Also when it cannot be evaluated on this token."""
     for condition in (
@@ -195,6 +203,7 @@ def test_the_condition_is_false(google: Emulator, client: httpx.Client, issuer: 
         )
 
 
+@pytest.mark.rule("cel")
 def test_the_condition_is_true(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """All three variables are there."""
     condition = (
@@ -205,6 +214,7 @@ def test_the_condition_is_true(google: Emulator, client: httpx.Client, issuer: I
     assert exchange(client, google, issuer.token(AUDIENCE)).status_code == 200
 
 
+@pytest.mark.rule("text-subject")
 @pytest.mark.parametrize(
     "mapping",
     [
@@ -226,6 +236,7 @@ def test_no_subject(
     )
 
 
+@pytest.mark.rule("text-127")
 def test_127_bytes_of_subject(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """127 bytes pass, 128 do not."""
     assert exchange(client, google, issuer.token(AUDIENCE, sub="s" * 127)).status_code == 200
@@ -238,6 +249,7 @@ def test_127_bytes_of_subject(google: Emulator, client: httpx.Client, issuer: Is
     assert oauth_refusal(answer) == (400, "invalid_request", message)
 
 
+@pytest.mark.rule("expires-in")
 @pytest.mark.parametrize(
     ("life", "expires_in"),
     [(30, 28), (600, 598), (3600, 3598), (7200, 3599), (3, 1), (2, None), (-59, 59)],
@@ -252,6 +264,7 @@ def test_expires_in(
     assert (answer.status_code, answer.json().get("expires_in")) == (200, expires_in)
 
 
+@pytest.mark.rule("expires-in")
 def test_500_just_before_expiry(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """With 1 s left Google fails, in its own error shape."""
     now = int(time.time())
@@ -260,6 +273,7 @@ def test_500_just_before_expiry(google: Emulator, client: httpx.Client, issuer: 
     assert (answer.status_code, answer.json()["error"]["status"]) == (500, "INTERNAL")
 
 
+@pytest.mark.rule("session-duration")
 def test_session_duration_of_the_pool(
     google: Emulator, client: httpx.Client, issuer: Issuer
 ) -> None:
@@ -269,6 +283,7 @@ def test_session_duration_of_the_pool(
     assert exchange(client, google, issuer.token(AUDIENCE)).json()["expires_in"] == 7200
 
 
+@pytest.mark.rule("service-disabled")
 def test_a_disabled_api(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """403 in Google's error shape, not OAuth's."""
     project = {
@@ -286,6 +301,7 @@ def test_a_disabled_api(google: Emulator, client: httpx.Client, issuer: Issuer) 
     assert error["details"][0]["reason"] == "SERVICE_DISABLED"
 
 
+@pytest.mark.rule("quota-sts")
 def test_throttled(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """The quota fault speaks as STS does."""
     google.faults.set("quota", times=1)
@@ -298,6 +314,7 @@ def test_throttled(google: Emulator, client: httpx.Client, issuer: Issuer) -> No
     assert exchange(client, google, issuer.token(AUDIENCE)).status_code == 200
 
 
+@pytest.mark.rule("universe")
 def test_another_universe(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """Names of a sovereign cloud."""
     google.load(world(issuer.jwks, options={"universeDomain": "s3nsapis.fr"}))

@@ -8,8 +8,8 @@ import pytest
 from joserfc import jws
 from joserfc.util import json_b64encode
 
-from emulator.issuer import ISSUER, Issuer
 from emulator.world import AUDIENCE, PROVIDER, exchange, oauth_refusal, world
+from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 STALE = "ID Token issued at {} is stale to sign-in."
@@ -17,6 +17,7 @@ ISSUER_TEXT = "Error connecting to the given credential's issuer."
 SIGNATURE_TEXT = "Unable to verify the ID Token signature."
 
 
+@pytest.mark.rule("text-token-audience")
 @pytest.mark.parametrize(
     ("given", "shown"),
     [("other", "[other]"), (["a", "b"], "[a, b]"), (None, "[]"), ([], "[]"), (7, "[7]")],
@@ -33,6 +34,7 @@ def test_a_wrong_token_audience(
     )
 
 
+@pytest.mark.rule("default-audience")
 @pytest.mark.parametrize("prefix", ["//", "https://"])
 def test_the_default_audience(
     google: Emulator, client: httpx.Client, issuer: Issuer, prefix: str
@@ -42,6 +44,7 @@ def test_the_default_audience(
     assert exchange(client, google, issuer.token(given)).status_code == 200
 
 
+@pytest.mark.rule("default-audience")
 def test_an_explicit_audience_turns_the_default_off(
     google: Emulator, client: httpx.Client, issuer: Issuer
 ) -> None:
@@ -52,6 +55,7 @@ def test_an_explicit_audience_turns_the_default_off(
     assert exchange(client, google, issuer.token(AUDIENCE)).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.rule("text-issuer")
 @pytest.mark.parametrize(
     ("given", "shown"), [(f"{ISSUER}/", f"{ISSUER}/"), (None, "null"), (3, "null")]
 )
@@ -67,6 +71,7 @@ def test_a_wrong_issuer(
     )
 
 
+@pytest.mark.rule("skew", "no-maximum-age")
 @pytest.mark.parametrize(
     ("claims", "accepted"),
     [
@@ -82,7 +87,7 @@ def test_times_with_a_minute_of_skew(
     google: Emulator,
     client: httpx.Client,
     issuer: Issuer,
-    claims: dict[str, int],
+    claims: dict[str, Any],
     *,
     accepted: bool,
 ) -> None:
@@ -97,6 +102,7 @@ def test_times_with_a_minute_of_skew(
         assert oauth_refusal(answer) == (400, "invalid_grant", STALE.format(times["iat"]))
 
 
+@pytest.mark.rule("text-stale")
 @pytest.mark.parametrize("iat", [None, "now", True, float("inf")])
 def test_no_iat_and_no_exp(
     google: Emulator, client: httpx.Client, issuer: Issuer, iat: Any
@@ -108,16 +114,18 @@ def test_no_iat_and_no_exp(
     assert oauth_refusal(answer) == (400, "invalid_grant", STALE.format(5))
 
 
+@pytest.mark.rule("text-connecting")
 def test_a_key_that_is_not_uploaded(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """The misleading text: the issuer is never asked."""
     other = Issuer()
     answer = exchange(client, google, other.token(AUDIENCE))
     assert oauth_refusal(answer) == (400, "invalid_grant", ISSUER_TEXT)
     assert google.log.exchanges()[0]["reason"] == (
-        f"kid {other.kid!r} is not in the uploaded keys ['{issuer.kid}']"
+        f"kid {other.kid!r} is not among the keys ['{issuer.kid}']"
     )
 
 
+@pytest.mark.rule("text-signature")
 def test_the_same_kid_with_another_key(
     google: Emulator, client: httpx.Client, issuer: Issuer
 ) -> None:
@@ -141,6 +149,7 @@ def test_a_signature_that_is_no_signature(
         assert oauth_refusal(answer)[2] == SIGNATURE_TEXT
 
 
+@pytest.mark.rule("text-connecting")
 def test_algorithm_and_key_type_must_fit(
     google: Emulator, client: httpx.Client, issuer: Issuer
 ) -> None:
@@ -167,6 +176,7 @@ def test_a_critical_header_that_nobody_knows(
     assert oauth_refusal(answer)[2] == SIGNATURE_TEXT
 
 
+@pytest.mark.rule("text-connecting")
 def test_no_kid(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """STS asks for a kid."""
     claims = {"iss": ISSUER, "sub": "a", "aud": AUDIENCE, "iat": 0, "exp": 2**40}
@@ -174,6 +184,7 @@ def test_no_kid(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     assert oauth_refusal(answer) == (400, "invalid_grant", ISSUER_TEXT)
 
 
+@pytest.mark.rule("text-connecting")
 def test_a_provider_without_uploaded_keys(
     google: Emulator, client: httpx.Client, issuer: Issuer
 ) -> None:
@@ -183,6 +194,7 @@ def test_a_provider_without_uploaded_keys(
     assert oauth_refusal(answer) == (400, "invalid_grant", ISSUER_TEXT)
 
 
+@pytest.mark.rule("no-jwt")
 @pytest.mark.parametrize("token", ["abc", "a.b", "a.b.c", "....", "ä.ö.ü", "e30.e30."])
 def test_a_subject_token_that_is_no_jwt(google: Emulator, client: httpx.Client, token: str) -> None:
     """Refused in STS's own form whatever it is."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from emulator.issuer import ISSUER
+from gcp_sa_credential_provider.demo.issuer import ISSUER
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 NUMBER = "123456789012"

@@ -11,8 +11,8 @@ from pathlib import Path
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.description = (
-        "Serve Google's STS, IAM Credentials and Artifact Registry on 127.0.0.1, over https with a"
-        " CA of its own and over plain http, until SIGTERM or SIGINT."
+        "Serve Google's STS, IAM, IAM Credentials and Artifact Registry on 127.0.0.1, over https"
+        " with a CA of its own and over plain http, until SIGTERM or SIGINT."
     )
     parser.add_argument(
         "--dir",
@@ -34,12 +34,31 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="pools, providers, service accounts, repositories, faults: YAML or JSON",
     )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="keep all resources here; once it exists, its resources replace those of --config",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="keep pushed images here (default: a temporary directory)",
+    )
+    parser.add_argument(
+        "--audit",
+        type=Path,
+        metavar="FILE",
+        help="append every exchange as a JSON line, in the form of Google's audit logs",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal. Exit status: 0 stopped; 1 cannot serve; 2 wrong configuration."""
     try:
         from gcp_sa_credential_provider.emulator import command
+        from gcp_sa_credential_provider.emulator.serve import Files
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library == "gcp_sa_credential_provider":
@@ -50,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    return command.main(args.dir, args.port, args.config)
+    files = Files(args.state, args.images, args.audit)
+    return command.main(args.dir, args.port, args.config, files)
 
 
 def _port(text: str) -> int:

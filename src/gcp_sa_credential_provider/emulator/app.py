@@ -6,11 +6,11 @@ which service is meant, as at Google.
 
 import asyncio
 import contextlib
+import inspect
 import json
 from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,10 +18,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gcp_sa_credential_provider.emulator import iam_credentials, registry, sts
+from gcp_sa_credential_provider.emulator import registry, sts
+from gcp_sa_credential_provider.emulator.call import Call, Method
 from gcp_sa_credential_provider.emulator.faults import BYTES, Rule
-from gcp_sa_credential_provider.emulator.rejection import ApiError, OAuthError
+from gcp_sa_credential_provider.emulator.methods import METHODS
+from gcp_sa_credential_provider.emulator.rejection import (
+    ApiError,
+    Invalid,
+    OAuthError,
+    field_violation,
+)
 from gcp_sa_credential_provider.emulator.relay import Wire
+from gcp_sa_credential_provider.emulator.rest import check_query
 from gcp_sa_credential_provider.emulator.state import Google
 
 BODY_MAX_BYTES = 1 << 20
@@ -36,62 +44,50 @@ def service_application(
 ) -> ASGIApp:
     """The application behind the relay. `wires`: connections by source port."""
 
-    async def exchange(request: Request) -> Response:
-        entry = request.scope["entry"]
-        fields, entry["form"] = sts.fields_of(
-            await _body(request), request.headers.get("content-type", "")
-        )
-        return _json(200, sts.exchange(google, fields, entry))
-
-    async def generate_access_token(request: Request) -> Response:
-        answer = iam_credentials.generate_access_token(
-            google,
-            request.path_params["account"],
-            request.headers.get("authorization", ""),
-            await _body(request),
-            request.scope["entry"],
-        )
-        return _json(200, answer)
-
     async def registry_token(request: Request) -> Response:
-        form = request.method == "POST"
-        text = (await _body(request)).decode("utf-8", "replace") if form else request.url.query
-        answer = registry.token(
-            google,
-            dict(parse_qsl(text)),
-            request.headers.get("authorization", ""),
-            request.scope["entry"],
-            form=form,
-        )
-        return _registry(request, answer)
+        return await registry.token(google, request, await _body(request))
 
-    async def pull(request: Request) -> Response:
-        entry = request.scope["entry"]
-        answer = registry.answer(
-            google,
-            request.url.path,
-            request.headers.get("authorization", ""),
-            entry,
-            scheme=entry["scheme"],
-            host=entry["host"],
-        )
-        return _registry(request, answer)
+    async def images(request: Request) -> Response:
+        return await registry.serve(google, request)
 
     application = Starlette(
         routes=[
-            Route("/v1/token", exchange, methods=["POST"]),
-            Route(
-                "/v1/projects/{project}/serviceAccounts/{account}:generateAccessToken",
-                generate_access_token,
-                methods=["POST"],
-            ),
+            *(_route(google, method) for method in METHODS),
             Route("/v2/token", registry_token, methods=["GET", "POST"]),
-            Route("/v2", pull, methods=["GET"]),
-            Route("/v2/{rest:path}", pull, methods=["GET"]),
+            Route("/v2", images, methods=["GET"]),
+            Route("/v2/{rest:path}", images, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ],
-        exception_handlers={OAuthError: _refused, ApiError: _refused, 404: _not_found},
+        exception_handlers={
+            OAuthError: _refused,
+            ApiError: _refused,
+            Invalid: _refused,
+            OSError: _refused,
+            404: _not_found,
+            405: _not_found,
+        },
     )
     return _Front(application, google, wires, stopping)
+
+
+def _route(google: Google, method: Method) -> Route:
+    """A JSON method as a route."""
+
+    async def answer(request: Request) -> Response:
+        content = await _body(request)
+        query = dict(request.query_params)
+        check_query(query, method.query)
+        call = Call(
+            request.path_params,
+            query,
+            content,
+            request.headers.get("content-type", ""),
+            request.headers.get("authorization", ""),
+            request.scope["entry"],
+        )
+        result = method.handle(google, call)
+        return _json(200, await result if inspect.isawaitable(result) else result)
+
+    return Route(method.path, answer, methods=[method.verb], name=method.name)
 
 
 class _Front:
@@ -140,7 +136,7 @@ class _Front:
                 message["headers"] = [*message["headers"], (b"date", date)]
             elif not message.get("more_body"):
                 # Before the client can have the last byte, so that it finds its own entry.
-                google.log.add(entry)
+                google.record(entry)
             await send(message)
 
         wire.fault = None
@@ -208,7 +204,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, OAuthError):
         entry |= {"error": error.error, "description": error.description, "reason": error.reason}
         return _json(error.status, error.body())
-    assert isinstance(error, ApiError)  # noqa: S101  registered for these two only
+    if isinstance(error, Invalid):
+        error = field_violation(error)
+    elif isinstance(error, OSError):
+        # State or an image could not be written: nothing changed.
+        error = ApiError(500, "Internal error encountered.", str(error))
+    assert isinstance(error, ApiError)  # noqa: S101  registered for these four only
     entry |= {"description": error.message, "reason": error.reason}
     return _json(error.code, error.body())
 
@@ -219,15 +220,3 @@ async def _not_found(request: Request, _: Exception) -> Response:
 
 def _json(status: int, document: Mapping[str, Any]) -> Response:
     return Response(json.dumps(document), status, media_type="application/json; charset=UTF-8")
-
-
-def _registry(request: Request, answer: registry.Answer) -> Response:
-    if answer.document is not None:
-        response = _json(answer.status, answer.document)
-        response.headers.update(answer.headers)
-        return response
-    return Response(
-        b"" if request.method == "HEAD" else answer.content,
-        answer.status,
-        {**answer.headers, "Content-Length": str(len(answer.content))},
-    )

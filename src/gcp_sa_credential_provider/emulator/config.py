@@ -5,7 +5,7 @@ reference is docs/emulator.md.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 import yaml
 
+from gcp_sa_credential_provider.emulator.document import Node
 from gcp_sa_credential_provider.emulator.faults import Rule, rule_from
+from gcp_sa_credential_provider.emulator.options import Options, options_from
 from gcp_sa_credential_provider.emulator.principals import Binding, Policy
 from gcp_sa_credential_provider.emulator.rejection import ConfigError, Invalid
 from gcp_sa_credential_provider.emulator.resources import (
-    Options,
     Pool,
     Project,
     Provider,
@@ -26,6 +27,7 @@ from gcp_sa_credential_provider.emulator.resources import (
     ServiceAccount,
     pool_from,
     provider_from,
+    unique_id,
 )
 
 _T = TypeVar("_T")
@@ -35,6 +37,7 @@ _MEMBER = re.compile(
 )
 _POOL = r"projects/[^/]+/locations/global/workloadIdentityPools/[^/]+"
 _ACCOUNT = r"projects/[^/]+/serviceAccounts/[^/]+@[^/]+"
+_SHARED = ("name", "displayName", "description", "disabled", "state", "expireTime")
 _REPOSITORY = r"projects/[^/]+/locations/[^/]+/repositories/[^/]+"
 
 
@@ -50,8 +53,13 @@ class Config:
 
 def read(path: Path) -> Config:
     """Load a file. Raises ConfigError; touches nothing else."""
+    return load(document(path), str(path))
+
+
+def document(path: Path) -> Any:
+    """A file's document; an empty file is an empty mapping. Raises ConfigError."""
     try:
-        document = yaml.safe_load(path.read_bytes())
+        content = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -62,15 +70,15 @@ def read(path: Path) -> Config:
             f"is not YAML ({getattr(error, 'problem', None) or error})",
             "see examples/emulator-config.yaml",
         ) from error
-    return load(document if document is not None else {}, str(path))
+    return {} if content is None else content
 
 
-def load(document: Any, source: str = "config") -> Config:
+def load(content: Any, source: str = "config") -> Config:
     """Load a document (plain lists, dicts and scalars). Raises ConfigError.
 
     `source` names the document in errors.
     """
-    root = _Node(document, source)
+    root = Node(content, source)
     root.only(
         "projects",
         "workloadIdentityPools",
@@ -81,7 +89,7 @@ def load(document: Any, source: str = "config") -> Config:
         "faults",
         "proxy",
     )
-    options = _options(root.child("options"))
+    options = options_from(root.child("options"))
     projects = _projects(root)
     pools = _pools(root, projects)
     return Config(
@@ -98,93 +106,7 @@ def load(document: Any, source: str = "config") -> Config:
     )
 
 
-class _Node:
-    """A part of the document that knows its path, so that every error can name it."""
-
-    def __init__(self, value: Any, where: str) -> None:
-        self.where = where
-        if not isinstance(value, dict):
-            raise ConfigError(
-                where, f"must be a mapping, not {type(value).__name__}", "write `key: value` pairs"
-            )
-        self.value: dict[str, Any] = value
-
-    def only(self, *keys: str) -> None:
-        for key in self.value:
-            if key not in keys:
-                raise ConfigError(
-                    f"{self.where}: {key}", "unknown key", f"use one of {', '.join(keys)}"
-                )
-
-    def child(self, key: str) -> "_Node":
-        return _Node(self.value.get(key, {}), f"{self.where}: {key}")
-
-    def items(self, key: str) -> Iterator["_Node"]:
-        for index, item in enumerate(self._list(key)):
-            yield _Node(item, f"{self.where}: {key}[{index}]")
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.value.get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)  # an unquoted project number
-        if not isinstance(value, str):
-            raise self._wrong(key, value, "a text")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.value.get(key, False)
-        if not isinstance(value, bool):
-            raise self._wrong(key, value, "true or false")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        values = self._list(key)
-        for value in values:
-            if not isinstance(value, str):
-                raise self._wrong(key, value, "a list of texts")
-        return values
-
-    def choice(self, key: str, *allowed: str) -> str:
-        value = self.text(key, allowed[0])
-        if value not in allowed:
-            raise self._wrong(key, value, " or ".join(allowed))
-        return value
-
-    def named(self, pattern: str, example: str) -> str:
-        name = self.text("name")
-        if not re.fullmatch(pattern, name):
-            raise self._wrong("name", name, f"a resource name like {example}")
-        return name
-
-    def _list(self, key: str) -> list[Any]:
-        value = self.value.get(key, [])
-        if not isinstance(value, list):
-            raise self._wrong(key, value, "a list")
-        return value
-
-    def _wrong(self, key: str, value: Any, wanted: str) -> ConfigError:
-        evidence = "missing" if value is None else f"not {value!r}"
-        return ConfigError(f"{self.where}: {key}", f"must be {wanted} ({evidence})", "correct it")
-
-
-def _options(node: _Node) -> Options:
-    node.only(
-        "absentCustomClaim",
-        "unknownJwkMembers",
-        "allowedIssuers",
-        "lifetimeExtension",
-        "universeDomain",
-    )
-    return Options(
-        node.choice("absentCustomClaim", "strict", "lenient") == "strict",
-        node.choice("unknownJwkMembers", "strict", "lenient") == "strict",
-        frozenset(node.texts("allowedIssuers")) if "allowedIssuers" in node.value else None,
-        frozenset(node.texts("lifetimeExtension")),
-        node.text("universeDomain", "googleapis.com"),
-    )
-
-
-def _projects(root: _Node) -> dict[str, Project]:
+def _projects(root: Node) -> dict[str, Project]:
     projects: dict[str, Project] = {}
     for node in root.items("projects"):
         node.only("projectId", "projectNumber", "iamPolicy", "disabledServices")
@@ -204,10 +126,10 @@ def _projects(root: _Node) -> dict[str, Project]:
     return projects
 
 
-def _pools(root: _Node, projects: Mapping[str, Project]) -> dict[str, Pool]:
+def _pools(root: Node, projects: Mapping[str, Project]) -> dict[str, Pool]:
     pools = {}
     for node in root.items("workloadIdentityPools"):
-        node.only("name", "displayName", "description", "disabled", "state", "sessionDuration")
+        node.only(*_SHARED, "sessionDuration")
         name = node.named(_POOL, "projects/NUMBER/locations/global/workloadIdentityPools/POOL")
         name = _by_project(node, name, projects, "number")
         pools[name] = _accepted(node, partial(pool_from, name, _checked(node)))
@@ -215,20 +137,11 @@ def _pools(root: _Node, projects: Mapping[str, Project]) -> dict[str, Pool]:
 
 
 def _providers(
-    root: _Node, projects: Mapping[str, Project], pools: Mapping[str, Pool], options: Options
+    root: Node, projects: Mapping[str, Project], pools: Mapping[str, Pool], options: Options
 ) -> dict[str, Provider]:
     providers = {}
     for node in root.items("workloadIdentityPoolProviders"):
-        node.only(
-            "name",
-            "displayName",
-            "description",
-            "disabled",
-            "state",
-            "oidc",
-            "attributeMapping",
-            "attributeCondition",
-        )
+        node.only(*_SHARED, "oidc", "attributeMapping", "attributeCondition")
         name = node.named(f"{_POOL}/providers/[^/]+", "POOL_NAME/providers/PROVIDER")
         name = _by_project(node, name, projects, "number")
         if (pool := name.rpartition("/providers/")[0]) not in pools:
@@ -251,22 +164,25 @@ def _providers(
     return providers
 
 
-def _service_accounts(root: _Node, projects: Mapping[str, Project]) -> dict[str, ServiceAccount]:
+def _service_accounts(root: Node, projects: Mapping[str, Project]) -> dict[str, ServiceAccount]:
     accounts: dict[str, ServiceAccount] = {}
     for node in root.items("serviceAccounts"):
-        node.only("name", "email", "uniqueId", "displayName", "iamPolicy")
+        node.only("name", "email", "uniqueId", "displayName", "description", "iamPolicy")
         name = node.named(_ACCOUNT, "projects/PROJECT/serviceAccounts/EMAIL")
         project = _by_project(node, name, projects, "id").split("/")[1]
+        email = name.rpartition("/")[2]
         account = ServiceAccount(
-            name.rpartition("/")[2], project, node.text("uniqueId", ""), _policy(node)
+            email,
+            project,
+            node.text("uniqueId", "") or unique_id(email),
+            _policy(node),
+            {key: node.text(key) for key in ("displayName", "description") if key in node.value},
         )
-        accounts[account.email] = account
-        if account.unique_id:
-            accounts[account.unique_id] = account
+        accounts[account.email] = accounts[account.unique_id] = account
     return accounts
 
 
-def _repositories(root: _Node, projects: Mapping[str, Project]) -> dict[str, Repository]:
+def _repositories(root: Node, projects: Mapping[str, Project]) -> dict[str, Repository]:
     repositories = {}
     for node in root.items("repositories"):
         node.only("name", "format", "images", "iamPolicy")
@@ -283,7 +199,7 @@ def _repositories(root: _Node, projects: Mapping[str, Project]) -> dict[str, Rep
     return repositories
 
 
-def _by_project(node: _Node, name: str, projects: Mapping[str, Project], wanted: str) -> str:
+def _by_project(node: Node, name: str, projects: Mapping[str, Project], wanted: str) -> str:
     """The name with the project's id or number, whichever Google uses for this resource."""
     head, written, rest = name.split("/", 2)
     if written not in projects:
@@ -294,23 +210,28 @@ def _by_project(node: _Node, name: str, projects: Mapping[str, Project], wanted:
     return f"{head}/{project.number if wanted == 'number' else project.id}/{rest}"
 
 
-def _policy(node: _Node) -> Policy:
+def _policy(node: Node) -> Policy:
     policy = node.child("iamPolicy")
     policy.only("bindings", "etag", "version")
     bindings = []
     for binding in policy.items("bindings"):
         binding.only("role", "members")
         role, members = binding.text("role"), binding.texts("members")
-        if not re.fullmatch(r"(projects/[^/]+/|organizations/[^/]+/)?roles/[\w.]+", role):
-            raise ConfigError(
-                f"{binding.where}: role",
-                f"{role!r} is not a role name",
-                "write roles/artifactregistry.reader or roles/iam.workloadIdentityUser",
-            )
+        check_role(f"{binding.where}: role", role)
         for member in members:
             check_member(f"{binding.where}: members", member)
         bindings.append(Binding(role, frozenset(members)))
     return tuple(bindings)
+
+
+def check_role(where: str, role: str) -> None:
+    """Raise ConfigError unless it has the form of a role's name."""
+    if not re.fullmatch(r"(projects/[^/]+/|organizations/[^/]+/)?roles/[\w.]+", role):
+        raise ConfigError(
+            where,
+            f"{role!r} is not a role name",
+            "write roles/artifactregistry.reader or roles/iam.workloadIdentityUser",
+        )
 
 
 def check_member(where: str, member: str) -> None:
@@ -323,11 +244,11 @@ def check_member(where: str, member: str) -> None:
         )
 
 
-def _fault(node: _Node) -> Rule:
+def _fault(node: Node) -> Rule:
     return _accepted(node, partial(rule_from, node.value))
 
 
-def _proxy(root: _Node) -> Mapping[str, str] | None:
+def _proxy(root: Node) -> Mapping[str, str] | None:
     if "proxy" not in root.value:
         return None
     node = root.child("proxy")
@@ -335,7 +256,7 @@ def _proxy(root: _Node) -> Mapping[str, str] | None:
     return {key: node.text(key) for key in ("username", "password")} if node.value else {}
 
 
-def _checked(node: _Node) -> dict[str, Any]:
+def _checked(node: Node) -> dict[str, Any]:
     """The plain members that pools and providers share, with their types checked."""
     resource: dict[str, Any] = {
         "disabled": node.flag("disabled"),
@@ -343,12 +264,13 @@ def _checked(node: _Node) -> dict[str, Any]:
         "displayName": node.text("displayName", ""),
         "description": node.text("description", ""),
     }
-    if "sessionDuration" in node.value:
-        resource["sessionDuration"] = node.text("sessionDuration")
+    for key in ("sessionDuration", "expireTime"):
+        if key in node.value:
+            resource[key] = node.text(key)
     return resource
 
 
-def _accepted(node: _Node, build: Callable[[], _T]) -> _T:
+def _accepted(node: Node, build: Callable[[], _T]) -> _T:
     """Build a resource; what Google would refuse becomes an error with its place."""
     try:
         return build()

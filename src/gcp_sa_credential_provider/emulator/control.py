@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from gcp_sa_credential_provider.emulator import config
+from gcp_sa_credential_provider.emulator import admin, config, openapi
 from gcp_sa_credential_provider.emulator.faults import rule_from
 from gcp_sa_credential_provider.emulator.rejection import ConfigError, Invalid
 from gcp_sa_credential_provider.emulator.state import Google
@@ -84,8 +84,16 @@ def control_application(google: Google) -> ASGIApp:
             raise ConfigError("grants", f"{error} is missing", "give all three") from error
         return JSONResponse({})
 
+    async def get_page(_: Request) -> Response:
+        return HTMLResponse(admin.page(google), headers=admin.HEADERS)
+
+    async def get_openapi(_: Request) -> Response:
+        return JSONResponse(openapi.document())
+
     return Starlette(
         routes=[
+            Route("/", get_page, methods=["GET"]),
+            Route("/openapi.json", get_openapi, methods=["GET"]),
             Mount(
                 PREFIX,
                 routes=[
@@ -100,7 +108,7 @@ def control_application(google: Google) -> ASGIApp:
                     Route("/config", put_config, methods=["PUT"]),
                     Route("/grants", change_grant, methods=["PUT", "DELETE"]),
                 ],
-            )
+            ),
         ],
         # A web page must not reach it by a name that it makes resolve to 127.0.0.1.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],

@@ -5,6 +5,7 @@ meaning. Thread-safe: tests set rules while the emulator serves.
 """
 
 import math
+import random
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -51,6 +52,8 @@ class Rule:
     """How many matches go by unharmed first."""
     times: int | None = None
     """How many matches are then hit; None: all."""
+    probability: float = 1
+    """How likely a match counts at all."""
     seconds: float = 0
     status: int = 503
     body: str | dict[str, Any] = ""
@@ -68,7 +71,9 @@ class Rule:
 class FaultRules:
     """The rules in force, in the order they were set, each with its counter."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None = None) -> None:
+        """`seed`: makes the rules with a probability repeatable."""
+        self._random = random.Random(seed)  # noqa: S311  chance, not secrecy
         self._lock = threading.Lock()
         self._rules: dict[str, Rule] = {}
         self._seen: dict[str, int] = {}
@@ -145,6 +150,8 @@ class FaultRules:
 
     def _acts(self, rule: Rule) -> bool:
         """Count a match; whether it falls into the rule's window."""
+        if self._random.random() >= rule.probability:
+            return False
         self._seen[rule.name] += 1
         seen = self._seen[rule.name] - rule.skip
         return seen > 0 and (rule.times is None or seen <= rule.times)
@@ -162,7 +169,7 @@ def rule_from(settings: Mapping[str, Any]) -> Rule:
     kind = settings.get("kind")
     if kind not in KINDS:
         raise Invalid("kind", f"unknown fault {kind!r}", f"use one of {', '.join(sorted(KINDS))}")
-    allowed = ["kind", "name", "skip", "times", *_OWN_FIELDS.get(kind, ())]
+    allowed = ["kind", "name", "skip", "times", "probability", *_OWN_FIELDS.get(kind, ())]
     if kind in MEANING | BYTES:
         allowed += ["host", "path", "method", "service"]
     elif kind in CERTIFICATE:
@@ -183,6 +190,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "chunk": (int,),
     "status": (int,),
     "seconds": (int, float),
+    "probability": (int, float),
     "interval": (int, float),
     "body": (str, dict),
     "headers": (dict,),
@@ -196,7 +204,7 @@ def _check(key: str, value: Any) -> None:
         raise Invalid(key, f"must be {names}, not {value!r}", "correct it")
     if isinstance(value, int | float):
         least = {"chunk": 1, "status": 200}.get(key, 0)
-        most = 599 if key == "status" else math.inf
+        most = {"status": 599, "probability": 1}.get(key, math.inf)
         if not least <= value <= most:
             raise Invalid(key, f"{value!r} is out of range", f"give {least} to {most}")
     if key == "which" and value not in CERTIFICATES:

@@ -9,9 +9,14 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from gcp_sa_credential_provider.emulator.log import Entry
+from gcp_sa_credential_provider.emulator.call import Call, Method
 from gcp_sa_credential_provider.emulator.principals import Identity, ServiceAccountIdentity
-from gcp_sa_credential_provider.emulator.rejection import ApiError, error_info, service_disabled
+from gcp_sa_credential_provider.emulator.rejection import (
+    ApiError,
+    error_info,
+    quota_exceeded,
+    service_disabled,
+)
 from gcp_sa_credential_provider.emulator.resources import ServiceAccount
 from gcp_sa_credential_provider.emulator.state import Google
 from gcp_sa_credential_provider.emulator.tokens import Issued
@@ -29,10 +34,10 @@ DEFAULT_SECONDS = 3600
 EXTENDED_SECONDS = 43200
 
 
-def generate_access_token(
-    google: Google, account: str, authorization: str, body: bytes, entry: Entry
-) -> dict[str, str]:
-    """Answer one request; `account` is an e-mail or a unique id. Raises ApiError."""
+def generate_access_token(google: Google, call: Call) -> dict[str, str]:
+    """Answer one request; the account is an e-mail or a unique id. Raises ApiError."""
+    entry, account = call.entry, call.params["account"]
+    authorization, body = call.authorization, call.body
     caller = _caller(google, authorization)
     assert caller.identity is not None  # noqa: S101  only registry tokens are anonymous
     entry["principal"] = caller.identity.principal
@@ -53,6 +58,9 @@ def generate_access_token(
     project = google.resources.projects[target.project]
     if _SERVICE in project.disabled_services:
         raise service_disabled("IAM Service Account Credentials API", _SERVICE, project.number)
+    quotas = google.resources.options.quotas
+    if not google.quotas.take("generateAccessToken", project.number, quotas, google.clock.now()):
+        raise quota_exceeded("Generate credentials requests", _SERVICE, project.number)
     if seconds > _longest(google, target):
         raise ApiError(
             400,
@@ -63,7 +71,7 @@ def generate_access_token(
     now = google.clock.now()
     expires_at = int(now) + seconds
     token = google.access_tokens.issue(
-        Issued(ServiceAccountIdentity(target.email), scopes, expires_at), now
+        Issued(ServiceAccountIdentity(target.email), scopes, expires_at, now), now
     )
     expire_time = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"accessToken": token, "expireTime": expire_time}
@@ -129,9 +137,14 @@ def _scopes(value: Any) -> frozenset[str]:
         raise ApiError(400, "Scope required.")
     if value == [""]:
         return frozenset([_CLOUD_PLATFORM])
-    if not all(isinstance(scope, str) and scope.startswith(_SCOPE_PREFIX) for scope in value):
+    if not all(isinstance(scope, str) and _known(scope) for scope in value):
         raise ApiError(400, "Request contains an invalid argument.", f"scope {value}")
     return frozenset(value)
+
+
+def _known(scope: str) -> bool:
+    """Google's own scopes, and those of OpenID Connect, which gcloud asks for."""
+    return scope.startswith(_SCOPE_PREFIX) or scope in ("openid", "email", "profile")
 
 
 def _seconds(value: Any) -> int:
@@ -159,3 +172,15 @@ def _delegates(value: Any) -> list[str]:
             raise ApiError(400, "Invalid form of delegate name.", f"delegates {value}")
         accounts.append(match[1])
     return accounts
+
+
+METHODS = (
+    Method(
+        "POST",
+        "/v1/projects/{project}/serviceAccounts/{account}:generateAccessToken",
+        "iamcredentials.projects.serviceAccounts.generateAccessToken",
+        generate_access_token,
+        request="GenerateAccessTokenRequest",
+        response="GenerateAccessTokenResponse",
+    ),
+)

@@ -25,7 +25,9 @@ Imports the server. Example:
   `service, method, path, host, scheme, status` (None: no answer was made) and, by case, `faults,
   form, audience, kid, issuer, subject, mapped_principal, error, description, reason, principal,
   account`. Never a token. An entry is there before the client has its answer's last byte.
-* `grant(resource, role, member)`, `revoke(...)`; `load(config)` replaces all resources and faults.
+* `grant(resource, role, member)`, `revoke(...)`; `load(config)` replaces all resources and faults;
+  `set_options(propagation="measured")` the options only.
+* `Emulator(..., files=Files(state=PATH, images=DIR, audit=PATH))`: what outlives the block.
 * `proxy.tunnels` (list of `host:port`), `proxy.refuse_with = 403`: the CONNECT proxy, which leads
   Google's names to the emulator; on with `proxy={}` or `proxy={"username": …, "password": …}`.
 """
@@ -33,13 +35,14 @@ Imports the server. Example:
 import asyncio
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gcp_sa_credential_provider.emulator import config as configuration
 from gcp_sa_credential_provider.emulator.proxy import Proxy
-from gcp_sa_credential_provider.emulator.serve import Running, running
+from gcp_sa_credential_provider.emulator.serve import Files, Running, running
 from gcp_sa_credential_provider.emulator.state import Google
 
 START_SECONDS = 30
@@ -55,12 +58,15 @@ class Emulator:
         *,
         port: int = 0,
         proxy: Mapping[str, str] | None = None,
+        files: Files | None = None,
     ) -> None:
         """Load the configuration; nothing is opened or written yet. Raises ConfigError.
 
         `directory` gets ca.pem and endpoints.json while the block runs. `port` 0: any free.
+        `files`: where state, images and the audit log are kept; None: nowhere.
         """
-        loaded = _loaded(config)
+        self._files = files or Files()
+        loaded = self._files.loaded(*_document(config))
         self._google = Google(loaded)
         self._directory = directory
         self._port = port
@@ -92,6 +98,14 @@ class Emulator:
     def load(self, config: Path | Mapping[str, Any]) -> None:
         """Replace all resources and faults. Raises ConfigError and changes nothing then."""
         self._google.load(_loaded(config))
+
+    def set_options(self, **options: Any) -> None:
+        """Change options (keys of the configuration's `options`); resources stay as they are.
+
+        Raises ConfigError.
+        """
+        changed = configuration.load({"options": options}).resources.options
+        self._google.change(lambda resources: replace(resources, options=changed))
 
     def grant(self, resource: str, role: str, member: str) -> None:
         """Give a role on `projects/ID`, a service account or a repository (full names)."""
@@ -138,13 +152,22 @@ class Emulator:
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with running(
-            self._google, self._directory, port=self._port, proxy=self._proxy_settings
+            self._google,
+            self._directory,
+            port=self._port,
+            proxy=self._proxy_settings,
+            files=self._files,
         ) as self._running:
             self._started.set()
             await self._stop.wait()
 
 
 def _loaded(config: Path | Mapping[str, Any] | None) -> configuration.Config:
+    return configuration.load(*_document(config))
+
+
+def _document(config: Path | Mapping[str, Any] | None) -> tuple[Any, str]:
+    """The configuration's document, and its name for errors."""
     if isinstance(config, Path):
-        return configuration.read(config)
-    return configuration.load({} if config is None else dict(config))
+        return configuration.document(config), str(config)
+    return {} if config is None else dict(config), "config"

@@ -4,6 +4,7 @@ Imports joserfc. Rules: Google, "Workload Identity Federation with other identit
 uploaded JWKs"; third-party measurements against real Google, 2026-09-28 (key types).
 """
 
+import contextlib
 import json
 from typing import Any
 
@@ -53,6 +54,17 @@ def parse(text: str, *, strict_members: bool = True) -> Keys:
                 f"{_STRIP} (unknown here: {', '.join(unknown)})",
             )
         keys.setdefault(str(entry.get("kid", "")), _key(entry))
+    return keys
+
+
+def usable(document: dict[str, Any]) -> Keys:
+    """The keys of a fetched set that Google can verify with; the others are passed over."""
+    keys: Keys = {}
+    entries = document.get("keys")
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            with contextlib.suppress(Invalid):
+                keys.setdefault(str(entry.get("kid", "")), _key(entry))
     return keys
 
 

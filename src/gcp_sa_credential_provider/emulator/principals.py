@@ -66,17 +66,22 @@ class ServiceAccountIdentity:
 
 Identity = Federated | ServiceAccountIdentity
 
-_READERS = (
-    "roles/artifactregistry.reader",
-    "roles/artifactregistry.writer",
-    "roles/artifactregistry.repoAdmin",
-    "roles/artifactregistry.admin",
-    "roles/viewer",
-    "roles/editor",
-    "roles/owner",
+_WRITERS = frozenset(
+    [
+        "roles/artifactregistry.writer",
+        "roles/artifactregistry.repoAdmin",
+        "roles/artifactregistry.admin",
+        "roles/artifactregistry.createOnPushWriter",
+        "roles/artifactregistry.createOnPushRepoAdmin",
+        "roles/editor",
+        "roles/owner",
+    ]
 )
+PULL = "artifactregistry.repositories.downloadArtifacts"
+PUSH = "artifactregistry.repositories.uploadArtifacts"
 ROLES = {
-    "artifactregistry.repositories.downloadArtifacts": frozenset(_READERS),
+    PULL: _WRITERS | {"roles/artifactregistry.reader", "roles/viewer"},
+    PUSH: _WRITERS,
     "iam.serviceAccounts.getAccessToken": frozenset(
         ["roles/iam.workloadIdentityUser", "roles/iam.serviceAccountTokenCreator"]
     ),

@@ -1,227 +1,193 @@
-"""The Artifact Registry front: pulls of the built-in image, decided by IAM.
+"""The Artifact Registry front: pull and push of images, decided by IAM.
 
-Imports state and image. Protocol: OCI distribution-spec v1.1 and the Docker token specification
-(GET with Basic, POST with a form as containerd sends). Texts: live transcripts of Artifact
-Registry, published by third parties.
+Imports registry_access, uploads and image. Protocol: OCI distribution-spec v1.1. The built-in
+image is there without a push; one that was pushed under its tag comes first.
 """
 
-import base64
-import binascii
+import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
 
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from gcp_sa_credential_provider.emulator import manifests, registry_access, uploads
 from gcp_sa_credential_provider.emulator.image import MANIFEST_TYPE, built_in
-from gcp_sa_credential_provider.emulator.log import Entry
-from gcp_sa_credential_provider.emulator.principals import Identity
+from gcp_sa_credential_provider.emulator.principals import PULL, PUSH
+from gcp_sa_credential_provider.emulator.registry_access import Denied, Target
 from gcp_sa_credential_provider.emulator.state import Google
-from gcp_sa_credential_provider.emulator.tokens import Issued
+from gcp_sa_credential_provider.emulator.store import Manifest
 
-PERMISSION = "artifactregistry.repositories.downloadArtifacts"
-TOKEN_SECONDS = 3600
-_USERS = ("oauth2accesstoken", "_token")
-_REFERENCE = re.compile(r"/v2/(?P<name>.+)/(?P<kind>manifests|blobs)/(?P<reference>[^/]+)")
-_GCR_LOCATIONS = {"gcr.io": "us", "us.gcr.io": "us", "eu.gcr.io": "europe", "asia.gcr.io": "asia"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer: JSON where `document` is set, else `content`."""
-
-    status: int = 200
-    document: Mapping[str, Any] | None = None
-    content: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+_PATH = re.compile(
+    r"/v2/(?P<name>.+?)/(?:(?P<kind>manifests|blobs)/(?P<reference>[^/]+)"
+    r"|blobs/(?P<uploads>uploads)/(?P<upload>[^/]*)|tags/(?P<tags>list))"
+)
+_IMAGE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 
-@dataclass(frozen=True)
-class _Credential:
-    """Who asks. No identity: anonymous, by a registry token that was given to nobody."""
-
-    identity: Identity | None
-
-
-class _Denied(Exception):  # noqa: N818  the registry's own word for it
-    def __init__(self, status: int, code: str, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.reason = reason or message
-
-
-def answer(
-    google: Google, path: str, authorization: str, entry: Entry, *, scheme: str, host: str
-) -> Answer:
-    """Answer a GET or HEAD below /v2/. `scheme`, `host`: as the client sees them, for the realm."""
-    headers = {"Docker-Distribution-Api-Version": "registry/2.0"}
+async def serve(google: Google, request: Request) -> Response:
+    """Answer a request below /v2/."""
+    entry, path = request.scope["entry"], request.url.path
+    headers = dict(_VERSION)
     try:
-        credential = _credential(google, authorization)
-        if credential.identity is not None:
-            entry["principal"] = credential.identity.principal
+        caller = registry_access.credential(google, request.headers.get("authorization", ""))
+        if caller.identity is not None:
+            entry["principal"] = caller.identity.principal
         if path in ("/v2", "/v2/"):
-            return Answer(document={}, headers=headers)
-        content, media_type, digest = _content(google, path, host, credential)
-    except _Denied as denied:
+            return JSONResponse({}, headers=headers)
+        match = _PATH.fullmatch(path)
+        target = registry_access.target(
+            google, match["name"] if match else path[4:], _host(request)
+        )
+        pulling = request.method in ("GET", "HEAD") and not (match and match["uploads"])
+        permission = PULL if pulling else PUSH
+        registry_access.check(google, target.repository, permission, caller)
+        response = await _answer(google, request, match, target)
+    except Denied as denied:
         entry["reason"] = denied.reason
+        await _drain(request)
         if denied.status == 401:
-            headers["WWW-Authenticate"] = _challenge(path, scheme, host)
-        errors = [{"code": denied.code, "message": denied.message}]
-        return Answer(denied.status, {"errors": errors}, headers=headers)
-    return Answer(
-        content=content,
-        headers={**headers, "Content-Type": media_type, "Docker-Content-Digest": digest},
-    )
+            headers["WWW-Authenticate"] = _challenge(request)
+        response = JSONResponse(denied.body(), denied.status)
+    response.headers.update(headers)
+    return response
 
 
-def token(
-    google: Google,
-    fields: Mapping[str, str],
-    authorization: str,
-    entry: Entry,
-    *,
-    form: bool,
-) -> Answer:
-    """Answer /v2/token: a registry token for a credential, or for nobody."""
+async def token(google: Google, request: Request, body: bytes) -> Response:
+    """Answer /v2/token."""
+    entry = request.scope["entry"]
+    form = request.method == "POST"
+    text = body.decode("utf-8", "replace") if form else request.url.query
+    authorization = request.headers.get("authorization", "")
     try:
-        if form:
-            issued: Issued | None = _issued(google, _secret_of_form(fields))
-        else:
-            issued = _issued(google, _basic(authorization)) if authorization else None
-    except _Denied as denied:
+        answer = registry_access.token(google, parse_qsl(text), authorization, entry, form=form)
+    except Denied as denied:
         entry["reason"] = denied.reason
-        return Answer(denied.status, {"errors": [{"code": denied.code, "message": denied.message}]})
-    now = google.clock.now()
-    lifetime = TOKEN_SECONDS if issued is None else min(TOKEN_SECONDS, issued.expires_at - now)
-    identity = issued.identity if issued else None
-    if identity is not None:
-        entry["principal"] = identity.principal
-    value = google.registry_tokens.issue(Issued(identity, frozenset(), now + lifetime), now)
-    return Answer(
-        document={
-            "token": value,
-            "access_token": value,
-            "expires_in": int(lifetime),
-            "issued_at": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            **({"scope": fields["scope"]} if form and "scope" in fields else {}),
-        }
-    )
+        return JSONResponse(denied.body(), denied.status)
+    return JSONResponse(answer)
 
 
-def _credential(google: Google, authorization: str) -> _Credential:
-    scheme, _, value = authorization.partition(" ")
-    if not authorization:
-        raise _unauthorized("No credential was supplied.")
-    if scheme.lower() == "basic":
-        return _Credential(_issued(google, _basic(authorization)).identity)
-    if scheme.lower() != "bearer":
-        raise _unauthorized(f"Unsupported authorization scheme {scheme}.")
-    registry_token = google.registry_tokens.find(value, google.clock.now())
-    issued = registry_token or _issued(google, value)
-    return _Credential(issued.identity)
-
-
-def _issued(google: Google, access_token: str) -> Issued:
-    issued = google.token(access_token)
-    if issued is None:
-        raise _unauthorized("The credential is invalid or has expired.")
-    return issued
-
-
-def _basic(authorization: str) -> str:
-    """The access token of a Basic credential (RFC 7617)."""
-    scheme, _, value = authorization.partition(" ")
-    try:
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError) as error:
-        raise _unauthorized("The credential cannot be read.") from error
-    if scheme.lower() != "basic" or user not in _USERS:
-        raise _unauthorized("The user must be oauth2accesstoken.", f"user {user!r}")
-    return password
-
-
-def _secret_of_form(fields: Mapping[str, str]) -> str:
-    grant = fields.get("grant_type")
-    if grant == "refresh_token":
-        return fields.get("refresh_token", "")
-    if grant == "password" and fields.get("username") in _USERS:
-        return fields.get("password", "")
-    raise _unauthorized("The credential cannot be read.", f"grant_type {grant!r}")
-
-
-def _content(
-    google: Google, path: str, host: str, credential: _Credential
-) -> tuple[bytes, str, str]:
-    match = _REFERENCE.fullmatch(path)
-    resource, image_name = _names(google, match["name"] if match else path[4:], host)
-    repository = google.resources.repositories.get(resource)
-    if repository is None or not google.allows(repository, PERMISSION, credential.identity):
-        raise _forbidden(resource, credential, exists=repository is not None)
-    if match is None:
-        raise _Denied(404, "UNSUPPORTED", "The emulator serves manifests and blobs.")
+async def _answer(
+    google: Google, request: Request, match: re.Match[str] | None, target: Target
+) -> Response:
+    if match is None or not _IMAGE.fullmatch(target.image):
+        raise Denied(404, "UNSUPPORTED", "The emulator serves manifests, blobs and tags.")
+    name = f"{target.repository}/{target.image}"
+    if match["tags"]:
+        return _tags(google, request, target)
+    if match["uploads"]:
+        return await uploads.answer(google.store, request, name, match["upload"])
     reference = match["reference"]
-    image = built_in()
-    tags = [
-        tag for name, _, tag in (i.rpartition(":") for i in repository.images) if name == image_name
-    ]
-    if match["kind"] == "manifests":
-        if reference not in tags and not (tags and reference == image.digest):
-            raise _Denied(404, "MANIFEST_UNKNOWN", f'Failed to fetch "{reference}"')
-        return image.manifest, MANIFEST_TYPE, image.digest
-    if not tags or reference not in image.blobs:
-        raise _Denied(404, "BLOB_UNKNOWN", f'Failed to fetch "{reference}"')
-    return image.blobs[reference], "application/octet-stream", reference
-
-
-def _names(google: Google, name: str, host: str) -> tuple[str, str]:
-    """Repository resource and image name of a path's name, by host.
-
-    `L-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE`, `gcr.io/PROJECT/IMAGE`; on loopback the first
-    form, in whichever location the repository is.
-    """
-    host = host.partition(":")[0]
-    parts = name.split("/")
-    project = parts[0]
-    if host in _GCR_LOCATIONS:
-        location = _GCR_LOCATIONS[host]
-        return f"projects/{project}/locations/{location}/repositories/{host}", "/".join(parts[1:])
-    repository, image = parts[1] if len(parts) > 1 else "", "/".join(parts[2:])
-    if host.endswith("-docker.pkg.dev"):
-        location = host.removesuffix("-docker.pkg.dev")
-    else:
-        location = next(
-            (
-                known.split("/")[3]
-                for known in google.resources.repositories
-                if known.startswith(f"projects/{project}/")
-                and known.endswith(f"/repositories/{repository}")
-            ),
-            "us",
-        )
-    return f"projects/{project}/locations/{location}/repositories/{repository}", image
-
-
-def _challenge(path: str, scheme: str, host: str) -> str:
-    challenge = f'Bearer realm="{scheme}://{host}/v2/token",service="{host}"'
-    match = _REFERENCE.fullmatch(path)
-    return f'{challenge},scope="repository:{match["name"]}:pull"' if match else challenge
-
-
-def _unauthorized(detail: str, reason: str = "") -> _Denied:
-    return _Denied(401, "UNAUTHORIZED", f"not authenticated: {detail}", reason)
-
-
-def _forbidden(resource: str, credential: _Credential, *, exists: bool) -> _Denied:
-    if credential.identity is None:
-        message = (
-            "Unauthenticated request. Unauthenticated requests do not have permission"
-            f' "{PERMISSION}" on resource "{resource}" (or it may not exist)'
-        )
-        return _Denied(403, "DENIED", message)
-    reason = (
-        f"{credential.identity.principal} has no reader role" if exists else "no such repository"
+    if match["kind"] == "blobs":
+        return _blob(google, target, reference, request.method)
+    if request.method == "PUT":
+        content = await _limited(request.stream())
+        _add_built_in(google, target)
+        media_type = request.headers.get("content-type", "")
+        digest = manifests.put(google.store, name, reference, media_type, content)
+        location = f"/v2/{match['name']}/manifests/{digest}"
+        headers = {"Location": location, "Docker-Content-Digest": digest}
+        return Response(b"", 201, headers)
+    if request.method not in ("GET", "HEAD"):
+        raise Denied(405, "UNSUPPORTED", "The operation is unsupported.")
+    manifest = _manifest(google, target, reference)
+    return Response(
+        b"" if request.method == "HEAD" else manifest.content,
+        headers={
+            "Content-Type": manifest.media_type,
+            "Docker-Content-Digest": manifest.digest,
+            "Content-Length": str(len(manifest.content)),
+        },
     )
-    message = f'Permission "{PERMISSION}" denied on resource "{resource}" (or it may not exist)'
-    return _Denied(403, "DENIED", message, reason)
+
+
+async def _drain(request: Request) -> None:
+    """Read to the end: an answer before it would break the connection."""
+    with contextlib.suppress(RuntimeError):  # Starlette's word for a stream that was read
+        async for _ in request.stream():
+            pass
+
+
+def _manifest(google: Google, target: Target, reference: str) -> Manifest:
+    if manifests.TAG.fullmatch(reference) or manifests.DIGEST.fullmatch(reference):
+        stored = google.store.manifest(f"{target.repository}/{target.image}", reference)
+        if stored is not None:
+            return stored
+    tags, image = _built_in_tags(google, target), built_in()
+    if reference in tags or (tags and reference == image.digest):
+        return Manifest(image.digest, MANIFEST_TYPE, image.manifest)
+    raise Denied(404, "MANIFEST_UNKNOWN", f'Failed to fetch "{reference}"')
+
+
+def _blob(google: Google, target: Target, digest: str, method: str) -> Response:
+    if method not in ("GET", "HEAD"):
+        raise Denied(405, "UNSUPPORTED", "The operation is unsupported.")
+    _add_built_in(google, target)
+    known = manifests.DIGEST.fullmatch(digest) is not None
+    path = google.store.blob(f"{target.repository}/{target.image}", digest) if known else None
+    if path is None:
+        raise Denied(404, "BLOB_UNKNOWN", f'Failed to fetch "{digest}"')
+    return FileResponse(
+        path, headers={"Docker-Content-Digest": digest}, media_type="application/octet-stream"
+    )
+
+
+def _add_built_in(google: Google, target: Target) -> None:
+    """Put the built-in image's blobs into the store, where the image is it."""
+    name = f"{target.repository}/{target.image}"
+    if _built_in_tags(google, target):
+        for digest, content in built_in().blobs.items():
+            if google.store.blob(name, digest) is None:
+                google.store.add(name, digest, content)
+
+
+def _tags(google: Google, request: Request, target: Target) -> Response:
+    """In order, `n` at a time from behind `last` (distribution-spec, "Listing Tags")."""
+    pushed = google.store.tags(f"{target.repository}/{target.image}")
+    tags = sorted({*pushed, *_built_in_tags(google, target)})
+    if not tags:
+        raise Denied(404, "NAME_UNKNOWN", "The image does not exist.")
+    last, wanted = request.query_params.get("last", ""), request.query_params.get("n", "")
+    tags = [tag for tag in tags if tag > last]
+    name = request.url.path.removeprefix("/v2/").removesuffix("/tags/list")
+    headers = {}
+    if wanted.isascii() and wanted.isdecimal() and int(wanted) < len(tags):
+        tags = tags[: int(wanted)]
+        if tags:
+            url = f"/v2/{name}/tags/list?n={wanted}&last={tags[-1]}"
+            headers["Link"] = f'<{url}>; rel="next"'
+    return JSONResponse({"name": name, "tags": tags}, headers=headers)
+
+
+def _built_in_tags(google: Google, target: Target) -> list[str]:
+    repository = google.resources.repositories.get(target.repository)
+    pairs = (image.rpartition(":") for image in (repository.images if repository else ()))
+    return [tag for name, _, tag in pairs if name == target.image]
+
+
+def _host(request: Request) -> str:
+    """The registry's name: that of a mirror's request is in `ns` (containerd, hosts.toml)."""
+    return request.query_params.get("ns") or str(request.scope["entry"]["host"])
+
+
+def _challenge(request: Request) -> str:
+    entry = request.scope["entry"]
+    host = entry["host"]
+    challenge = f'Bearer realm="{entry["scheme"]}://{host}/v2/token",service="{host}"'
+    match = _PATH.fullmatch(request.url.path)
+    if match is None:
+        return challenge
+    actions = "pull" if request.method in ("GET", "HEAD") else "pull,push"
+    return f'{challenge},scope="repository:{match["name"]}:{actions}"'
+
+
+async def _limited(stream: AsyncIterator[bytes]) -> bytes:
+    content = bytearray()
+    async for part in stream:
+        if len(content) <= manifests.MAX_BYTES:
+            content += part
+    if len(content) > manifests.MAX_BYTES:
+        raise Denied(413, "MANIFEST_INVALID", "The manifest is too large.")
+    return bytes(content)

@@ -11,6 +11,7 @@ _STATUS = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
     413: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
@@ -56,20 +57,27 @@ class ApiError(Exception):
     """A Google API refuses with `{"error": {"code", "message", "status", "details"?}}`."""
 
     def __init__(
-        self, code: int, message: str, reason: str = "", details: list[dict[str, Any]] | None = None
+        self,
+        code: int,
+        message: str,
+        reason: str = "",
+        details: list[dict[str, Any]] | None = None,
+        status: str = "",
     ) -> None:
+        """`status`: the canonical code's name, where it does not follow from `code`."""
         super().__init__(message)
         self.code = code
+        self.status = status or _STATUS[code]
         self.message = message
         self.reason = reason or message
         self.details = details or []
 
     def body(self) -> dict[str, Any]:
-        """The JSON body; `status` follows from the code."""
+        """The JSON body."""
         error: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
-            "status": _STATUS[self.code],
+            "status": self.status,
         }
         if self.details:
             error["details"] = self.details
@@ -95,4 +103,42 @@ def service_disabled(title: str, service: str, project: str) -> ApiError:
         f"?project={project} then retry. If you enabled this API recently, wait a few minutes for"
         " the action to propagate to our systems and retry.",
         details=[error_info("SERVICE_DISABLED", service, consumer=f"projects/{project}")],
+    )
+
+
+def not_found(name: str) -> ApiError:
+    """404 for a resource that is not there."""
+    return ApiError(404, "Requested entity was not found.", f"no {name}")
+
+
+def failed_precondition(message: str) -> ApiError:
+    """400 for a resource whose state does not allow it."""
+    return ApiError(400, message, status="FAILED_PRECONDITION")
+
+
+def field_violation(invalid: Invalid) -> ApiError:
+    """400 for a resource that the IAM API refuses, with the field (google.rpc.BadRequest)."""
+    violation = {"field": invalid.field, "description": invalid.text}
+    return ApiError(
+        400,
+        invalid.text,
+        f"{invalid}. {invalid.fix}",
+        [
+            {
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [violation],
+            }
+        ],
+    )
+
+
+def quota_exceeded(metric: str, service: str, project: str) -> ApiError:
+    """429 of an API's rate quota (google.rpc.ErrorInfo RATE_LIMIT_EXCEEDED)."""
+    return ApiError(
+        429,
+        f"Quota exceeded for quota metric '{metric}' and limit '{metric} per minute' of service"
+        f" '{service}' for consumer 'project_number:{project}'.",
+        details=[
+            error_info("RATE_LIMIT_EXCEEDED", service, consumer=f"projects/{project}"),
+        ],
     )

@@ -5,15 +5,17 @@ Imports the rule modules of this package. Shapes and limits: Google's IAM v1 API
 third parties on 2026-09-28.
 """
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gcp_sa_credential_provider.emulator import jwks
 from gcp_sa_credential_provider.emulator.mapping import AttributeMapping, compile_mapping
+from gcp_sa_credential_provider.emulator.options import Options
 from gcp_sa_credential_provider.emulator.principals import Policy
-from gcp_sa_credential_provider.emulator.rejection import Invalid
+from gcp_sa_credential_provider.emulator.rejection import ConfigError, Invalid
 
 _ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
 _MULTI_TENANT_ISSUERS = (
@@ -21,21 +23,6 @@ _MULTI_TENANT_ISSUERS = (
     "https://gitlab.com",
     "https://app.terraform.io",
 )
-
-
-@dataclass(frozen=True)
-class Options:
-    """Choices: where Google's behaviour is a setting, is contradictory or was never measured."""
-
-    strict_absent_claims: bool = True
-    """A custom attribute whose claim is absent refuses the exchange (else: is left out)."""
-    strict_jwk_members: bool = True
-    """Unknown members of a JWK refuse the provider (Google's page says so; a test saw x5c pass)."""
-    allowed_issuers: frozenset[str] | None = None
-    """The organization policy constraints/iam.workloadIdentityPoolProviders; None: not set."""
-    lifetime_extension: frozenset[str] = frozenset()
-    """E-mails under constraints/iam.allowServiceAccountCredentialLifetimeExtension."""
-    universe: str = "googleapis.com"
 
 
 @dataclass(frozen=True)
@@ -54,9 +41,14 @@ class Pool:
 
     name: str
     """`projects/NUMBER/locations/global/workloadIdentityPools/POOL`."""
-    usable: bool = True
-    """Neither disabled nor deleted. An unusable pool also ends the tokens it gave."""
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    """The REST resource, as the IAM API shows it."""
     session_seconds: int | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Neither disabled nor deleted. An unusable pool also ends the tokens it gave."""
+        return _usable(self.resource)
 
     @property
     def project(self) -> str:
@@ -76,7 +68,13 @@ class Provider:
     keys: jwks.Keys | None
     """None: not uploaded."""
     mapping: AttributeMapping
-    usable: bool = True
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    """The REST resource, as the IAM API shows it."""
+
+    @property
+    def usable(self) -> bool:
+        """Neither disabled nor deleted. The tokens it gave live on."""
+        return _usable(self.resource)
 
     @property
     def pool(self) -> str:
@@ -91,8 +89,15 @@ class ServiceAccount:
     email: str
     project: str
     """The project's id."""
-    unique_id: str = ""
+    unique_id: str
     policy: Policy = ()
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    """displayName and description."""
+
+    @property
+    def name(self) -> str:
+        """`projects/ID/serviceAccounts/EMAIL`."""
+        return f"projects/{self.project}/serviceAccounts/{self.email}"
 
 
 @dataclass(frozen=True)
@@ -122,28 +127,31 @@ class Resources:
     service_accounts: Mapping[str, ServiceAccount] = field(default_factory=dict)
     """By e-mail and by unique id."""
     repositories: Mapping[str, Repository] = field(default_factory=dict)
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
 
 
 def pool_from(name: str, resource: Mapping[str, Any]) -> Pool:
     """A pool from its REST resource. Raises Invalid."""
     _check_id(name)
     _check_texts(resource)
-    return Pool(name, _usable(resource), _session_seconds(resource.get("sessionDuration")))
+    return Pool(
+        name, _shown(name, resource), _session_seconds(resource.get("sessionDuration") or None)
+    )
 
 
 def provider_from(name: str, resource: Mapping[str, Any], options: Options) -> Provider:
     """A provider from its REST resource. Raises Invalid with Google's text."""
     _check_id(name)
     _check_texts(resource)
-    oidc = resource["oidc"]
+    oidc = resource.get("oidc", {})
     issuer = oidc.get("issuerUri", "")
     _check_issuer(issuer, options)
     condition = resource.get("attributeCondition", "")
     mapping = compile_mapping(
         resource.get("attributeMapping", {}), condition, strict=options.strict_absent_claims
     )
-    if issuer in _MULTI_TENANT_ISSUERS and "assertion." not in condition:
+    public = options.public_issuer_condition and issuer in _MULTI_TENANT_ISSUERS
+    if public and "assertion." not in condition:
         raise Invalid(
             "attributeCondition",
             "The attribute condition must reference one of the provider's claims.",
@@ -156,8 +164,59 @@ def provider_from(name: str, resource: Mapping[str, Any], options: Options) -> P
         _audiences(name, oidc.get("allowedAudiences", []), options),
         jwks.parse(text, strict_members=options.strict_jwk_members) if text else None,
         mapping,
-        _usable(resource),
+        _shown(name, resource),
     )
+
+
+def unique_id(email: str) -> str:
+    """A numeric id of 21 digits for an account that was given none; the same for the same one."""
+    return f"1{int(hashlib.sha256(email.encode()).hexdigest(), 16) % 10**20:020}"
+
+
+def policy_of(resources: Resources, name: str) -> Policy:
+    """The policy of a project, account or repository. Raises ConfigError."""
+    table, key = _entry(resources, name)
+    policy: Policy = table[key].policy
+    return policy
+
+
+def with_policy(resources: Resources, name: str, change: Callable[[Policy], Policy]) -> Resources:
+    """The resources with one policy changed. Raises ConfigError."""
+    table, key = _entry(resources, name)
+    old = table[key]
+    new = replace(old, policy=change(old.policy))
+    # A project and an account stand in their tables under two names.
+    table = {key: new if entry is old else entry for key, entry in table.items()}
+    return replace(resources, **dict[str, Any]({_kind_of(name): table}))
+
+
+def _entry(resources: Resources, name: str) -> tuple[Mapping[str, Any], str]:
+    kind = _kind_of(name)
+    key = name if kind == "repositories" else name.rpartition("/")[2]
+    table: Mapping[str, Any] = getattr(resources, kind)
+    if key not in table:
+        raise ConfigError(
+            name,
+            "no such resource",
+            "name a declared projects/ID, projects/ID/serviceAccounts/EMAIL"
+            " or projects/ID/locations/L/repositories/R",
+        )
+    return table, key
+
+
+def _kind_of(name: str) -> str:
+    """The field of Resources that holds a resource of this name."""
+    if "/repositories/" in name:
+        return "repositories"
+    return "service_accounts" if "/serviceAccounts/" in name else "projects"
+
+
+def _shown(name: str, resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The resource without empty members (protobuf's JSON mapping leaves defaults out)."""
+    shown = {"name": name, "state": "ACTIVE", **resource}
+    if "oidc" in shown:
+        shown["oidc"] = {key: value for key, value in shown["oidc"].items() if value}
+    return {key: value for key, value in shown.items() if value not in ("", False, None, {}, [])}
 
 
 def _usable(resource: Mapping[str, Any]) -> bool:

@@ -10,21 +10,27 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as HypercornConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gcp_sa_credential_provider.emulator import audit, persistence
 from gcp_sa_credential_provider.emulator.app import service_application
+from gcp_sa_credential_provider.emulator.config import Config, load
 from gcp_sa_credential_provider.emulator.control import PREFIX, control_application
 from gcp_sa_credential_provider.emulator.faults import CERTIFICATES
 from gcp_sa_credential_provider.emulator.proxy import Proxy
+from gcp_sa_credential_provider.emulator.realm import Realm
 from gcp_sa_credential_provider.emulator.relay import Relay
 from gcp_sa_credential_provider.emulator.state import Google
+from gcp_sa_credential_provider.emulator.store import Store
 from gcp_sa_credential_provider.emulator.tls import Authority
 
 HOST = "127.0.0.1"
@@ -40,9 +46,35 @@ class Running:
     proxy: Proxy | None
 
 
+@dataclass(frozen=True)
+class Files:
+    """What outlives the emulator."""
+
+    state: Path | None = None
+    """All resources (persistence); None: they are gone at the end."""
+    images: Path | None = None
+    """Directory of pushed images (store); None: a temporary one."""
+    audit: Path | None = None
+    """The audit log (audit); None: none is written."""
+
+    def loaded(self, document: Any, source: str) -> Config:
+        """The configuration, with the resources of the state file if there is one.
+
+        `source` names the document in errors. Raises ConfigError.
+        """
+        if self.state is None:
+            return load(document, source)
+        return persistence.restored(self.state, document, source)
+
+
 @asynccontextmanager
 async def running(
-    google: Google, directory: Path, *, port: int = 0, proxy: Mapping[str, str] | None = None
+    google: Google,
+    directory: Path,
+    *,
+    port: int = 0,
+    proxy: Mapping[str, str] | None = None,
+    files: Files | None = None,
 ) -> AsyncIterator[Running]:
     """Serve while the block runs.
 
@@ -51,6 +83,7 @@ async def running(
     (port taken, directory not writable).
     """
     sockets = _Sockets()
+    cleaning = ExitStack()
     try:
         https = sockets.open(port)
         http = sockets.open(port + 1 if port else 0)
@@ -58,6 +91,8 @@ async def running(
         inner = sockets.open()
         wrong = {name: sockets.open() for name in CERTIFICATES}
         authority = Authority()
+        google.realm = Realm(authority)
+        _open_files(google, files or Files(), cleaning)
         relay = Relay(inner.getsockname(), authority.contexts(), google.faults)
         stopping = asyncio.Event()
         application = _ByPort(
@@ -94,6 +129,21 @@ async def running(
             await server
     finally:
         sockets.close()
+        cleaning.close()
+
+
+def _open_files(google: Google, files: Files, cleaning: ExitStack) -> None:
+    """Open what outlives the emulator; `cleaning` closes it. Raises OSError."""
+    images = files.images
+    if images is None:
+        temporary = TemporaryDirectory(prefix="gcp-emulator-images-")
+        images = Path(cleaning.enter_context(temporary))
+    google.store = Store(images)
+    if files.audit is not None:
+        google.audit = cleaning.enter_context(audit.opened(files.audit))
+    if files.state is not None:
+        cleaning.enter_context(persistence.held(files.state))
+        google.keep(partial(persistence.write, files.state))
 
 
 class _Sockets:

@@ -5,14 +5,15 @@ Imports the modules below the protocols. Thread-safe where a test's thread and t
 """
 
 import threading
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from gcp_sa_credential_provider.emulator.clock import Clock
 from gcp_sa_credential_provider.emulator.config import Config, check_member
 from gcp_sa_credential_provider.emulator.faults import FaultRules
-from gcp_sa_credential_provider.emulator.log import RequestLog
+from gcp_sa_credential_provider.emulator.history import GRANT_SECONDS, REMOVAL_SECONDS, History
+from gcp_sa_credential_provider.emulator.issuers import Issuers
+from gcp_sa_credential_provider.emulator.log import Entry, RequestLog
+from gcp_sa_credential_provider.emulator.operations import Operations
 from gcp_sa_credential_provider.emulator.principals import (
     Federated,
     Identity,
@@ -21,13 +22,25 @@ from gcp_sa_credential_provider.emulator.principals import (
     granted,
     revoked,
 )
-from gcp_sa_credential_provider.emulator.rejection import ConfigError
-from gcp_sa_credential_provider.emulator.resources import Repository, Resources, ServiceAccount
+from gcp_sa_credential_provider.emulator.quota import Quotas
+from gcp_sa_credential_provider.emulator.realm import Realm
+from gcp_sa_credential_provider.emulator.resources import (
+    Repository,
+    Resources,
+    ServiceAccount,
+    with_policy,
+)
+from gcp_sa_credential_provider.emulator.store import Store
 from gcp_sa_credential_provider.emulator.tokens import Issued, Tokens
 
 
 class Google:
     """Everything that a request may read or change."""
+
+    store: Store
+    """Pushed images; given by the server, as is the next."""
+    realm: Realm
+    """Signs tokens for another registry."""
 
     def __init__(self, config: Config) -> None:
         self.clock = Clock()
@@ -35,26 +48,63 @@ class Google:
         self.log = RequestLog()
         self.access_tokens = Tokens("ya29.d.")
         self.registry_tokens = Tokens("ar.")
-        self._lock = threading.Lock()
+        self.quotas = Quotas()
+        self.operations = Operations()
+        self.issuers = Issuers()
+        self._lock = threading.RLock()
+        self._history = History()
+        self.audit: Callable[[Entry], None] | None = None
+        self._save: Callable[[Resources], None] | None = None
         self.resources = Resources()
         self.load(config)
 
     def load(self, config: Config) -> None:
         """Put this configuration in force. Live tokens, clock and log stay as they are."""
         with self._lock:
-            self.resources = config.resources
+            self._publish(config.resources)
+            self._history.restart(config.resources)
+        self.quotas.clear()
+        self.issuers.clear()
         self.faults.replace(config.faults)
 
-    def grant(self, resource: str, role: str, member: str) -> None:
-        """Give a role on a project, service account or repository, at once.
+    def record(self, entry: Entry) -> None:
+        """Note a request that was answered: in the log, and in the audit file if there is one."""
+        self.log.add(entry)
+        if self.audit is not None:
+            self.audit(entry)
 
-        `resource` is a full name (`projects/ID/…`). Raises ConfigError.
+    def keep(self, save: Callable[[Resources], None]) -> None:
+        """Have every version saved before it is in force, the present one at once.
+
+        `save` raises OSError where it cannot; the change is then refused.
+        """
+        with self._lock:
+            self._save = save
+            self._publish(self.resources)
+
+    def change(self, edit: Callable[[Resources], Resources]) -> None:
+        """Replace the resources by an edited copy. What `edit` raises changes nothing."""
+        with self._lock:
+            self._publish(edit(self.resources))
+            self._history.add(self.resources, self.clock.now())
+
+    def settled(self, seconds: float) -> Resources:
+        """The resources as requests see them that notice a change after so many seconds."""
+        if not self.resources.options.propagation:
+            return self.resources
+        return self._history.at(self.clock.now() - seconds)
+
+    def grant(self, resource: str, role: str, member: str) -> None:
+        """Give a role on a project, service account or repository.
+
+        At once, or with the option `propagation` as late as at Google. `resource` is a full name
+        (`projects/ID/…`). Raises ConfigError.
         """
         check_member(resource, member)
         self._change_policy(resource, lambda policy: granted(policy, role, member))
 
     def revoke(self, resource: str, role: str, member: str) -> None:
-        """Take a role away, at once. Raises ConfigError for an unknown resource."""
+        """Take a role away, likewise. Raises ConfigError for an unknown resource."""
         self._change_policy(resource, lambda policy: revoked(policy, role, member))
 
     def token(self, value: str) -> Issued | None:
@@ -73,30 +123,35 @@ class Google:
         self, resource: ServiceAccount | Repository, permission: str, identity: Identity | None
     ) -> bool:
         """Whether the resource's own policy, or its project's, gives the permission."""
-        project = self.resources.projects[resource.project]
-        return allows([resource.policy, project.policy], permission, identity)
+        return any(
+            self._allowed(self.settled(seconds), resource, permission, identity)
+            for seconds in (GRANT_SECONDS, REMOVAL_SECONDS)
+        )
+
+    @staticmethod
+    def _allowed(
+        resources: Resources,
+        resource: ServiceAccount | Repository,
+        permission: str,
+        identity: Identity | None,
+    ) -> bool:
+        table: Mapping[str, ServiceAccount | Repository] = (
+            resources.repositories
+            if isinstance(resource, Repository)
+            else resources.service_accounts
+        )
+        key = resource.name if isinstance(resource, Repository) else resource.email
+        policies = [
+            entry.policy
+            for entry in (table.get(key), resources.projects.get(resource.project))
+            if entry is not None
+        ]
+        return allows(policies, permission, identity)
+
+    def _publish(self, resources: Resources) -> None:
+        if self._save is not None:
+            self._save(resources)
+        self.resources = resources
 
     def _change_policy(self, name: str, change: Callable[[Policy], Policy]) -> None:
-        with self._lock:
-            kind = _kind_of(name)
-            key = name if kind == "repositories" else name.rpartition("/")[2]
-            table = getattr(self.resources, kind)
-            if key not in table:
-                raise ConfigError(
-                    name,
-                    "no such resource",
-                    "name a declared projects/ID, projects/ID/serviceAccounts/EMAIL"
-                    " or projects/ID/locations/L/repositories/R",
-                )
-            old = table[key]
-            new = replace(old, policy=change(old.policy))
-            # A project stands in its table under two names, an account may.
-            table = {key: new if entry is old else entry for key, entry in table.items()}
-            self.resources = replace(self.resources, **dict[str, Any]({kind: table}))
-
-
-def _kind_of(name: str) -> str:
-    """The field of Resources that holds a resource of this name."""
-    if "/repositories/" in name:
-        return "repositories"
-    return "service_accounts" if "/serviceAccounts/" in name else "projects"
+        self.change(lambda resources: with_policy(resources, name, change))

@@ -9,9 +9,12 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
-from gcp_sa_credential_provider.emulator import subject_token
+from gcp_sa_credential_provider.emulator import client_auth, subject_token
+from gcp_sa_credential_provider.emulator.call import Call, Method
+from gcp_sa_credential_provider.emulator.history import DISABLING_SECONDS, KEYS_SECONDS
+from gcp_sa_credential_provider.emulator.issuers import FetchError
 from gcp_sa_credential_provider.emulator.log import Entry
 from gcp_sa_credential_provider.emulator.principals import Federated
 from gcp_sa_credential_provider.emulator.rejection import ApiError, OAuthError, service_disabled
@@ -26,6 +29,7 @@ _SUBJECT_TOKEN_TYPES = (
     "urn:ietf:params:oauth:token-type:id_token",
 )
 _FORMATS = "https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token"
+_OPTIONS = frozenset(["accessBoundary", "audiences", "userProject"])
 _WORKLOAD = re.compile(
     r"projects/\d+/locations/global/workloadIdentityPools/[^/]+/providers/[^/]+", re.ASCII
 )
@@ -65,39 +69,54 @@ def fields_of(body: bytes, content_type: str) -> tuple[dict[str, str], str]:
     return fields, form
 
 
-def exchange(google: Google, fields: Mapping[str, str], entry: Entry) -> dict[str, Any]:
-    """Answer one exchange; `entry` gets what the log should know.
+async def exchange(google: Google, call: Call) -> dict[str, Any]:
+    """Answer one exchange; the call's `entry` gets what the log should know.
 
     Raises OAuthError, or ApiError (HTTP 500 just before expiry, 403 for a disabled API).
     """
+    entry = call.entry
+    fields, entry["form"] = fields_of(call.body, call.content_type)
+    options = google.resources.options
+    client_auth.check(call.authorization, refuse_bearer=options.refuse_bearer_at_sts)
     _check_parameters(fields)
+    _check_options(fields.get("options", ""), refuse_user_project=options.refuse_user_project)
     entry["audience"] = fields["audience"]
     provider, pool = _target(google, fields["audience"])
     project = google.resources.projects.get(pool.project)
     if project is not None and "sts.googleapis.com" in project.disabled_services:
         raise service_disabled("Security Token Service API", "sts.googleapis.com", pool.project)
     now = google.clock.now()
+    if not google.quotas.take("sts", pool.project, options.quotas, now):
+        raise THROTTLED
     entry |= _evidence(fields["subject_token"])
-    claims = subject_token.verify(
+    signed, claims = subject_token.read(
         fields["subject_token"],
         issuer=provider.issuer,
         audiences=provider.audiences,
-        keys=provider.keys,
         now=now,
+        max_seconds=options.subject_token_max_seconds,
     )
+    keys = provider.keys
+    if keys is None:
+        kid = signed.headers().get("kid")
+        try:
+            keys = await google.issuers.keys(provider.issuer, kid, options.issuer_fetch, now)
+        except FetchError as error:
+            raise subject_token.unreachable(str(error)) from error
+    subject_token.check_signature(signed, keys)
     mapped = provider.mapping.apply(claims)
     identity = Federated(
-        pool.name,
-        mapped.subject,
-        mapped.attributes,
-        mapped.groups,
-        google.resources.options.universe,
+        pool.name, mapped.subject, mapped.attributes, mapped.groups, options.universe
     )
     entry["mapped_principal"] = identity.principal
-    expires_in = pool.session_seconds or expires_in_of(claims["exp"], now)
+    expires_in = expires_in_of(claims["exp"], now)
+    if pool.session_seconds and options.session_duration_lifts:
+        expires_in = pool.session_seconds
+    elif pool.session_seconds and expires_in is not None:
+        expires_in = min(expires_in, pool.session_seconds)
     lifetime = expires_in if expires_in is not None else claims["exp"] - now
     token = google.access_tokens.issue(
-        Issued(identity, frozenset(fields["scope"].split()), now + lifetime), now
+        Issued(identity, frozenset(fields["scope"].split()), now + lifetime, now), now
     )
     answer = {
         "access_token": token,
@@ -105,6 +124,35 @@ def exchange(google: Google, fields: Mapping[str, str], entry: Entry) -> dict[st
         "token_type": "Bearer",
     }
     return answer if expires_in is None else {**answer, "expires_in": expires_in}
+
+
+def introspect(google: Google, call: Call) -> dict[str, Any]:
+    """Answer `/v1/introspect` (RFC 7662). Raises OAuthError."""
+    fields, call.entry["form"] = fields_of(call.body, call.content_type)
+    client_auth.check(
+        call.authorization, refuse_bearer=google.resources.options.refuse_bearer_at_sts
+    )
+    if not fields.get("token"):
+        raise OAuthError("invalid_request", 'The parameter "token" is required.')
+    if fields.get("token_type_hint", ACCESS_TOKEN_TYPE) != ACCESS_TOKEN_TYPE:
+        raise OAuthError("invalid_request", 'Invalid value for "token_type_hint".')
+    issued = google.token(fields["token"])
+    if issued is None or issued.identity is None:
+        return {"active": False}
+    call.entry["principal"] = issued.identity.principal
+    federated = isinstance(issued.identity, Federated)
+    return {
+        "active": True,
+        "client_id": client_auth.client_id(call.authorization) or "",
+        "exp": str(int(issued.expires_at)),
+        "iat": str(int(issued.issued_at)),
+        "iss": f"https://sts.{google.resources.options.universe}/",
+        "scope": " ".join(sorted(issued.scopes)),
+        "sub": issued.identity.principal.rpartition("/subject/" if federated else ":")[2],
+        "username": issued.identity.principal
+        if federated
+        else issued.identity.principal.removeprefix("serviceAccount:"),
+    }
 
 
 def expires_in_of(exp: float, now: float) -> int | None:
@@ -136,8 +184,39 @@ def _check_parameters(fields: Mapping[str, str]) -> None:
         raise OAuthError("invalid_request", 'Invalid value for "subject_token_type".')
 
 
+def _check_options(text: str, *, refuse_user_project: bool) -> None:
+    """`options`, a JSON object as text; google-auth quotes it once more for its form.
+
+    Limits: STS discovery document (Options).
+    """
+    if not text:
+        return
+    try:
+        options = json.loads(text if text.startswith("{") else unquote(text))
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, dict) or not options.keys() <= _OPTIONS:
+        raise OAuthError("invalid_request", 'Invalid value for "options".', f"not {_OPTIONS}")
+    boundary = options.get("accessBoundary", {})
+    rules = boundary.get("accessBoundaryRules", []) if isinstance(boundary, dict) else None
+    audiences = options.get("audiences", [])
+    user_project = options.get("userProject", "")
+    if (
+        not isinstance(rules, list)
+        or len(rules) > 10
+        or len(json.dumps(boundary, separators=(",", ":"))) > 2048
+        or not isinstance(audiences, list)
+        or len(audiences) > 5
+        or any(len(str(audience)) > 262 for audience in audiences)
+        or len(str(user_project)) > 32
+        or (refuse_user_project and user_project)
+    ):
+        raise OAuthError("invalid_request", 'Invalid value for "options".', "beyond its limits")
+
+
 def _target(google: Google, audience: str) -> tuple[Provider, Pool]:
-    resources = google.resources
+    resources = google.settled(KEYS_SECONDS)
+    abled = google.settled(DISABLING_SECONDS)
     prefix = f"//iam.{resources.options.universe}/"
     name = audience.removeprefix(prefix)
     if name == audience or not (_WORKLOAD.fullmatch(name) or _WORKFORCE.fullmatch(name)):
@@ -148,7 +227,8 @@ def _target(google: Google, audience: str) -> tuple[Provider, Pool]:
         )
     provider = resources.providers.get(name)
     pool = resources.pools.get(provider.pool) if provider else None
-    if provider is None or pool is None or not provider.usable or not pool.usable:
+    current = (abled.providers.get(name), abled.pools.get(name.rpartition("/providers/")[0]))
+    if provider is None or pool is None or not all(entry and entry.usable for entry in current):
         raise OAuthError(
             "invalid_target",
             'The target service indicated by the "audience" parameters is invalid. This might'
@@ -171,3 +251,23 @@ def _evidence(token: str) -> Entry:
         "issuer": claims.get("iss"),
         "subject": claims.get("sub"),
     }
+
+
+METHODS = (
+    Method(
+        "POST",
+        "/v1/token",
+        "sts.token",
+        exchange,
+        request="ExchangeTokenRequest",
+        response="ExchangeTokenResponse",
+    ),
+    Method(
+        "POST",
+        "/v1/introspect",
+        "sts.introspect",
+        introspect,
+        request="IntrospectTokenRequest",
+        response="IntrospectTokenResponse",
+    ),
+)

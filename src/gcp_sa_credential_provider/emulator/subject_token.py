@@ -23,20 +23,20 @@ _KEY_TYPE = {"RS256": "RSA", "ES256": "EC"}
 _REGISTRY = jws.JWSRegistry(algorithms=list(_KEY_TYPE), strict_check_header=False)
 
 
-def verify(
-    token: str, *, issuer: str, audiences: Collection[str], keys: Keys | None, now: float
-) -> dict[str, Any]:
-    """The verified claims. Raises OAuthError with Google's text and the true reason.
+def read(
+    token: str, *, issuer: str, audiences: Collection[str], now: float, max_seconds: int = 0
+) -> tuple[jws.CompactSignature, dict[str, Any]]:
+    """The token and its claims, checked but for the signature.
 
-    `keys` is None for a provider without uploaded keys, whose issuer would have to be fetched.
+    `max_seconds`: longest exp - iat, 0 for none. Raises OAuthError with Google's text and the
+    true reason.
     """
     signed = parsed(token)
     claims = claims_of(signed)
     _check_issuer(claims, issuer)
     _check_audience(claims, audiences)
-    _check_times(claims, now)
-    _check_signature(signed, keys)
-    return claims
+    _check_times(claims, now, max_seconds)
+    return signed, claims
 
 
 def parsed(token: str) -> jws.CompactSignature:
@@ -78,7 +78,7 @@ def _check_audience(claims: dict[str, Any], audiences: Collection[str]) -> None:
         )
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
+def _check_times(claims: dict[str, Any], now: float, max_seconds: int) -> None:
     issued, expires = _instant(claims.get("iat")), _instant(claims.get("exp"))
     if issued is None:
         why = "iat is missing"
@@ -88,24 +88,25 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
         why = f"expired {now - expires:.0f} s ago"
     elif issued - now > SKEW:
         why = f"issued {issued - now:.0f} s in the future"
+    elif max_seconds and expires - issued > max_seconds:
+        why = f"exp - iat is {expires - issued:.0f} s, more than {max_seconds}"
     else:
         return
     shown = "null" if issued is None else claims["iat"]
     raise _invalid_grant(f"ID Token issued at {shown} is stale to sign-in.", why)
 
 
-def _check_signature(signed: jws.CompactSignature, keys: Keys | None) -> None:
+def check_signature(signed: jws.CompactSignature, keys: Keys) -> None:
+    """Raise OAuthError unless one of the keys signed the token."""
     header = signed.headers()
     algorithm, kid = header.get("alg"), header.get("kid")
-    if keys is None:
-        raise _unreachable("the provider has no uploaded keys, and its issuer is not reachable")
     if not isinstance(algorithm, str) or algorithm not in _KEY_TYPE:
-        raise _unreachable(f"alg is {algorithm}, not RS256 or ES256")
+        raise unreachable(f"alg is {algorithm}, not RS256 or ES256")
     key = keys.get(kid) if isinstance(kid, str) else None
     if key is None:
-        raise _unreachable(f"kid {kid!r} is not in the uploaded keys {sorted(keys)}")
+        raise unreachable(f"kid {kid!r} is not among the keys {sorted(keys)}")
     if key.key_type != _KEY_TYPE[algorithm]:
-        raise _unreachable(f"alg is {algorithm}, but key {kid!r} is {key.key_type}")
+        raise unreachable(f"alg is {algorithm}, but key {kid!r} is {key.key_type}")
     try:
         genuine = jws.validate_compact(signed, key, registry=_REGISTRY)
     except (JoseError, ValueError) as error:
@@ -125,7 +126,8 @@ def _invalid_grant(description: str, reason: str) -> OAuthError:
     return OAuthError("invalid_grant", description, reason)
 
 
-def _unreachable(reason: str) -> OAuthError:
+def unreachable(reason: str) -> OAuthError:
+    """Google's one text for keys that cannot be had and keys that do not fit."""
     return _invalid_grant("Error connecting to the given credential's issuer.", reason)
 
 

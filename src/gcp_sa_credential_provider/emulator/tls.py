@@ -1,14 +1,19 @@
 """The emulator's certificates: a CA of its own, a good leaf, and three wrong ones.
 
-Imports trustme. A private key never touches a disk: the ssl module wants a file, so it gets an
-anonymous one in memory (memfd_create(2)).
+Imports trustme, cryptography and joserfc. A private key never touches a disk: the ssl module
+wants a file, so it gets an anonymous one in memory (memfd_create(2)).
 """
 
+import base64
 import os
 import ssl
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from joserfc.jwk import RSAKey
 
 NAMES = (
     "localhost",
@@ -25,6 +30,14 @@ NAMES = (
     "*.gcr.io",
 )
 """What the good certificate is valid for: loopback, and Google's names for use through a proxy."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A signing key and its certificate (DER in base64, as in a JOSE `x5c`)."""
+
+    key: RSAKey
+    certificate: str
 
 
 class Authority:
@@ -45,6 +58,14 @@ class Authority:
             ),
             "wrong_host": _context(self._ca.issue_cert("wrong-host.example")),
         }
+
+    def signer(self) -> Signer:
+        """A key for signing tokens, certified by the CA; it stays in memory."""
+        leaf = self._ca.issue_cert("token.localhost", key_type=trustme.KeyType.RSA)
+        chain = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+        der = chain.public_bytes(serialization.Encoding.DER)
+        key = RSAKey.import_key(leaf.private_key_pem.bytes())
+        return Signer(key, base64.b64encode(der).decode())
 
 
 def _context(leaf: trustme.LeafCert) -> ssl.SSLContext:

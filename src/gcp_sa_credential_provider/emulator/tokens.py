@@ -19,6 +19,7 @@ class Issued:
     scopes: frozenset[str]
     expires_at: float
     """Seconds since the epoch."""
+    issued_at: float = 0
 
 
 class Tokens:

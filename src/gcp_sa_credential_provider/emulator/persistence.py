@@ -1,0 +1,111 @@
+"""The state file: all resources as one JSON document, in the configuration's own form.
+
+Imports config and files. It holds no token and no key; options and faults come from the
+configuration at every start.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gcp_sa_credential_provider.emulator import config
+from gcp_sa_credential_provider.emulator.files import write_whole
+from gcp_sa_credential_provider.emulator.principals import Policy
+from gcp_sa_credential_provider.emulator.rejection import ConfigError
+from gcp_sa_credential_provider.emulator.resources import Resources
+
+RESOURCES = (
+    "projects",
+    "workloadIdentityPools",
+    "workloadIdentityPoolProviders",
+    "serviceAccounts",
+    "repositories",
+)
+
+
+def document(resources: Resources) -> dict[str, Any]:
+    """The resources as `config.load` takes them."""
+    projects = {project.id: project for project in resources.projects.values()}
+    accounts = {account.email: account for account in resources.service_accounts.values()}
+    return {
+        "projects": [
+            {
+                "projectId": project.id,
+                "projectNumber": project.number,
+                "disabledServices": sorted(project.disabled_services),
+                "iamPolicy": _policy(project.policy),
+            }
+            for project in projects.values()
+        ],
+        "workloadIdentityPools": [dict(pool.resource) for pool in resources.pools.values()],
+        "workloadIdentityPoolProviders": [
+            dict(provider.resource) for provider in resources.providers.values()
+        ],
+        "serviceAccounts": [
+            {
+                "name": account.name,
+                "uniqueId": account.unique_id,
+                **account.resource,
+                "iamPolicy": _policy(account.policy),
+            }
+            for account in accounts.values()
+        ],
+        "repositories": [
+            {
+                "name": repository.name,
+                "images": sorted(repository.images),
+                "iamPolicy": _policy(repository.policy),
+            }
+            for repository in resources.repositories.values()
+        ],
+    }
+
+
+def write(path: Path, resources: Resources) -> None:
+    """Replace the file, whole and synced. Raises OSError; the old one is then untouched."""
+    content = json.dumps(document(resources), indent=1) + "\n"
+    write_whole(path, content.encode(), 0o600)
+
+
+def restored(path: Path, configured: Any, source: str) -> config.Config:
+    """The configuration with the resources of the state file, if there is one.
+
+    `configured`: the configuration's document. Raises ConfigError.
+    """
+    if not path.exists():
+        return config.load(configured, source)
+    saved = config.document(path)
+    for key in saved if isinstance(saved, dict) else ():
+        if key not in RESOURCES:
+            raise ConfigError(f"{path}: {key}", "unknown key", "name a state file of the emulator")
+    config.load(configured, source)
+    rest = {key: value for key, value in configured.items() if key not in RESOURCES}
+    return config.load({**rest, **saved} if isinstance(saved, dict) else saved, str(path))
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep other emulators off the state file. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(error.errno, "another emulator uses it", str(path)) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    return {
+        "bindings": [
+            {"role": binding.role, "members": sorted(binding.members)} for binding in policy
+        ]
+    }
