@@ -4,13 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NAME   := gcp-sa-credential-provider
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
-TYPED  := unit process emulator fuzz clients kubelet static
+TYPED  := unit process emulator fuzz clients kubelet cluster static
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 WHEEL  := dist/.wheel
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 22
+	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /\1\t/' | expand -t 22
 
 .PHONY: python
 python:
@@ -78,6 +78,24 @@ test-kubelets: venv ## the same, all minors from 1.33 on
 .PHONY: test-clients
 test-clients: venv ## the emulator judged by gcloud, Go's x/oauth2, containerd, skopeo and a registry
 	$(BIN)/pytest tests/clients
+
+.PHONY: e2e
+e2e: venv static ## a real cluster pulls through it (root, Go, containerd, runc, docker-registry)
+	$(BIN)/python tests/kubelet/build.py cluster
+	$(BIN)/pytest tests/cluster --durations=10
+
+.PHONY: e2e-1.33
+e2e-1.33: venv ## Kubernetes 1.33, where tokens for pulls are alpha
+	$(BIN)/python tests/kubelet/build.py alpha
+	$(BIN)/pytest tests/kubelet/alpha.py
+
+.PHONY: e2e-up
+e2e-up: venv ## a cluster to look into
+	@PYTHONPATH=tests $(BIN)/python -m cluster up
+
+.PHONY: e2e-down
+e2e-down: ## take it down again
+	@PYTHONPATH=tests $(BIN)/python -m cluster down
 
 FUZZ_SECONDS ?= 60
 

@@ -1,6 +1,8 @@
 """Builds the Go programs of this tier from the pinned Kubernetes releases, once.
 
     python tests/kubelet/build.py build [--minors newest|all]   build what is not built yet
+    python tests/kubelet/build.py cluster                       the same for tests/cluster
+    python tests/kubelet/build.py alpha                         the same for alpha.py
     python tests/kubelet/build.py pin                           write go/minors/ from pins.toml
     python tests/kubelet/build.py vet                           gofmt and go vet, newest minor
 
@@ -20,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,10 +35,10 @@ CACHE = (
     / "gcp-sa-credential-provider"
     / "kubelet-tests"
 )
+KEPT_SECONDS = 7 * 24 * 3600  # from when a program was last asked for
 MODULE_PATH = "kubelettest"
 KUBERNETES = "k8s.io/kubernetes"
 CREDENTIAL_PLUGIN = "pkg/credentialprovider/plugin"
-KUBE_APISERVER = "k8s.io/kubernetes/cmd/kube-apiserver"
 # The etcd that Kubernetes itself is tested with: its version comes with the release's go.mod.
 ETCD = "go.etcd.io/etcd/server/v3"
 
@@ -159,15 +162,20 @@ class Program:
             raise BuildError(problem)
         path = self.path
         if path.exists():
+            path.touch()
             return path
         CACHE.mkdir(parents=True, exist_ok=True)
         with _locked(CACHE / ".lock"):
             if not path.exists():
                 self._build_to(path)
-                for old in CACHE.glob(f"{self.name}-*"):
-                    if old != path:
-                        old.unlink()
+                self._forget_unused()
         return path
+
+    def _forget_unused(self) -> None:
+        """Remove what no checkout has asked for lately."""
+        for old in CACHE.glob(f"{self.name}-*"):
+            if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                old.unlink()
 
     def _build_to(self, path: Path) -> None:
         _say(f"{self.name}: fetching Kubernetes {RELEASES[self.minor]} from the Go module proxy")
@@ -238,14 +246,43 @@ def tables() -> Program:
     return Program(minor=NEWEST, package="./tables")
 
 
-def kube_apiserver() -> Program:
-    """The API server of the newest minor."""
-    return Program(minor=NEWEST, package=KUBE_APISERVER)
+def kube_apiserver(minor: str = "") -> Program:
+    """The API server, by default of the newest minor."""
+    return kubernetes("kube-apiserver", minor or NEWEST)
 
 
 def etcd() -> Program:
     """The etcd of the newest minor."""
     return Program(minor=NEWEST, package=ETCD)
+
+
+def pause() -> Program:
+    """The one program in the images of tests/cluster."""
+    return Program(minor=NEWEST, package="./pause")
+
+
+def kubernetes(component: str, minor: str = NEWEST) -> Program:
+    """A program of Kubernetes itself, by its name: "kubelet", "kube-scheduler"."""
+    return Program(minor=minor, package=f"{KUBERNETES}/cmd/{component}")
+
+
+# The minor of the cluster's second node: the first with the tokens on by default.
+OLDER = "1.34"
+
+
+def cluster_programs() -> list[Program]:
+    """What a whole cluster is made of, with a node of the newest minor and an older one.
+
+    The harness comes first: it fills Go's cache with what the others share.
+    """
+    controllers = [kubernetes("kube-controller-manager"), kubernetes("kube-scheduler")]
+    nodes = [kubernetes("kubelet"), kubernetes("kubelet", OLDER)]
+    return [harness(NEWEST), pause(), etcd(), kube_apiserver(), *controllers, *nodes]
+
+
+def alpha_programs() -> list[Program]:
+    """What the tests of the minor need in which the tokens are behind a gate everywhere."""
+    return [harness(MINORS[0]), etcd(), kube_apiserver(MINORS[0])]
 
 
 def programs(minors: str) -> list[Program]:
@@ -284,7 +321,8 @@ def pin(minor: str) -> None:
         (minors / modfile.name).write_text(modfile.read_text())
         (minors / modfile.name).with_suffix(".sum").unlink(missing_ok=True)
         with overlay(minor) as laid_over:
-            packages = [p.package for p in programs("all") if p.minor == minor]
+            every = {*programs("all"), *cluster_programs(), *alpha_programs()}
+            packages = sorted(p.package for p in every if p.minor == minor)
             flags = ["-mod=mod", f"-modfile=minors/{minor}.mod", f"-overlay={laid_over}"]
             _go("list", "-deps", *flags, *packages)
 
@@ -298,7 +336,7 @@ def vet() -> None:
         raise BuildError(
             f"gofmt: not formatted: {unformatted.split()}. Fix: gofmt -w tests/kubelet/go"
         )
-    for program in (harness(NEWEST), tables()):
+    for program in (harness(NEWEST), tables(), pause()):
         program.vet()
 
 
@@ -320,12 +358,15 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     building = commands.add_parser("build", help="build what is not built yet")
     building.add_argument("--minors", choices=("newest", "all"), default="newest")
+    commands.add_parser("cluster", help="build what tests/cluster needs")
+    commands.add_parser("alpha", help="build what tests/kubelet/alpha.py needs")
     commands.add_parser("pin", help="write go/minors/ from pins.toml")
     commands.add_parser("vet", help="gofmt and go vet")
     chosen = parser.parse_args()
     try:
-        if chosen.command == "build":
-            for program in programs(chosen.minors):
+        if chosen.command in ("build", "cluster", "alpha"):
+            wanted = {"cluster": cluster_programs, "alpha": alpha_programs}.get(chosen.command)
+            for program in wanted() if wanted else programs(chosen.minors):
                 print(program.build())
         elif chosen.command == "pin":
             for minor in MINORS:

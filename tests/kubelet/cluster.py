@@ -48,7 +48,9 @@ class Namespace:
             },
         )
         self._pods[name] = (stored["metadata"]["uid"], service_account)
-        self._wait(allowed=True, verb="get", resource="serviceaccounts", name=service_account)
+        # Reading the ServiceAccount depends on the pod too, but in 1.33 on a gate as well.
+        wanted = {"resource": "serviceaccounts", "subresource": "token", "name": service_account}
+        self._wait(allowed=True, verb="create", **wanted)
 
     def pull(self, image: str, pod: str = "pod-1") -> Pull:
         """The pod's pull; its token comes from the API server."""
@@ -58,7 +60,7 @@ class Namespace:
     def let_nodes_request(
         self, audience: str, *, names: Iterable[str] = (), everywhere: bool = True
     ) -> None:
-        """Give nodes the right to request tokens for the audience; taken back at the test's end.
+        """Give nodes the right to request tokens for the audience, for the test.
 
         `names`: of these ServiceAccounts only. `everywhere`: by ClusterRole and
         ClusterRoleBinding, else by Role and RoleBinding in this namespace.
@@ -66,28 +68,36 @@ class Namespace:
         rule: dict[str, Any] = {"apiGroups": [""], "resources": [audience], "verbs": [VERB]}
         if names:
             rule["resourceNames"] = list(names)
+        granted = {"verb": VERB, "resource": audience, "name": next(iter(names), "puller")}
+        self._let_nodes("tokens", rule, granted, everywhere=everywhere)
+
+    def let_nodes_read_service_accounts(self) -> None:
+        """Let nodes read all ServiceAccounts of this namespace."""
+        rule = {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]}
+        granted = {"verb": "get", "resource": "serviceaccounts", "name": "puller"}
+        self._let_nodes("accounts", rule, granted, everywhere=False)
+
+    def _let_nodes(
+        self, what: str, rule: dict[str, Any], granted: dict[str, str], *, everywhere: bool
+    ) -> None:
         kind, scope = ("ClusterRole", "") if everywhere else ("Role", f"/namespaces/{self.name}")
-        name = f"{self.name}-nodes"
+        name = f"{self.name}-{what}"
+        group = "rbac.authorization.k8s.io"
         binding = {
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
-            "subjects": [
-                {
-                    "apiGroup": "rbac.authorization.k8s.io",
-                    "kind": "Group",
-                    "name": "system:nodes",
-                }
-            ],
+            "roleRef": {"apiGroup": group, "kind": kind, "name": name},
+            "subjects": [{"kind": "Group", "apiGroup": group, "name": "system:nodes"}],
         }
         metadata = {"name": name}
-        kinds = kind.lower()
-        self._api.create(f"{_RBAC}{scope}/{kinds}s", metadata=metadata, rules=[rule])
-        self._api.create(f"{_RBAC}{scope}/{kinds}bindings", metadata=metadata, **binding)
-        granted = {"verb": VERB, "resource": audience, "name": next(iter(names), "puller")}
+        kinds = f"{_RBAC}{scope}/{kind.lower()}"
+        self._api.create(f"{kinds}s", metadata=metadata, rules=[rule])
+        self._api.create(f"{kinds}bindings", metadata=metadata, **binding)
         self._wait(allowed=True, **granted)
+        if not everywhere:
+            return  # nobody else is ever in this namespace
         # The last in is the first out: both are deleted before the wait.
         self._stack.callback(lambda: self._wait(allowed=False, **granted))
-        self._stack.callback(self._api.delete, f"{_RBAC}{scope}/{kinds}s/{name}")
-        self._stack.callback(self._api.delete, f"{_RBAC}{scope}/{kinds}bindings/{name}")
+        self._stack.callback(self._api.delete, f"{kinds}s/{name}")
+        self._stack.callback(self._api.delete, f"{kinds}bindings/{name}")
 
     def _wait(self, *, allowed: bool, **attributes: str) -> None:
         """Ask the authorizers about node-1 until their caches know what was just written."""

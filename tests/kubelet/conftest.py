@@ -29,10 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `minor` once for each chosen minor, newest first."""
+    """Run a test that asks for `minor` once for each chosen minor, newest first.
+
+    A module that sets MINORS has chosen for itself.
+    """
     if "minor" in metafunc.fixturenames:
         every = metafunc.config.getoption("--kubelet-minors") == "all"
-        minors = build.MINORS[::-1] if every else [build.NEWEST]
+        chosen = build.MINORS[::-1] if every else [build.NEWEST]
+        minors = getattr(metafunc.module, "MINORS", chosen)
         metafunc.parametrize("minor", minors, scope="session")
 
 

@@ -1,12 +1,15 @@
 """A real etcd and kube-apiserver on loopback, for as long as a test wants them.
 
-    python tests/kubelet/control_plane.py ETCD KUBE_APISERVER ISSUER NODE...    until stdin ends
+    python tests/kubelet/control_plane.py ETCD KUBE_APISERVER ISSUER NODES [FLAG...]
+
+It runs until stdin ends; NODES are names with commas between them, FLAGs the API server's.
 
 The servers belong to a process of their own, which waits on its stdin, stops them and removes
 their folder: it does so too when the tests crash or are killed. `ControlPlane` is the tests' side.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -18,7 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 START_SECONDS = 120
+CALL_SECONDS = 30
 _HOST = "127.0.0.1"
 
 
@@ -47,23 +51,39 @@ class ControlPlane:
         """The kubelet's identity on this node: user system:node:NODE, group system:nodes."""
         return self.folder / f"{node}.kubeconfig"
 
-    def read(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
-        """One API call; returns the body. Raises ApiError with the server's message."""
+    @contextlib.contextmanager
+    def call(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        kind: str = "json",
+        silence: float = CALL_SECONDS,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """One API call, its answer unread; the body is application/KIND.
+
+        Raises ApiError, and TimeoutError after `silence` seconds without a byte.
+        """
         context = ssl.create_default_context(cafile=self.folder / "ca.pem")
         context.load_cert_chain(self.folder / "admin.pem")
         asked = urllib.request.Request(
             self.url + path,
             data=body,
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": f"application/{kind}"},
             method=method,
         )
         try:
-            with urllib.request.urlopen(asked, context=context, timeout=30) as answer:
-                content: bytes = answer.read()
-                return content
+            with urllib.request.urlopen(asked, context=context, timeout=silence) as answer:
+                yield answer
         except urllib.error.HTTPError as refused:
             with refused:
                 raise ApiError(refused.read().decode()) from None
+
+    def read(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
+        """One API call; returns the body. Raises ApiError with the server's message."""
+        with self.call(path, method=method, body=body) as answer:
+            return answer.read()
 
     def create(self, path: str, **fields: Any) -> dict[str, Any]:
         """POST one object; returns it as stored."""
@@ -79,13 +99,15 @@ class ControlPlane:
 
 @contextlib.contextmanager
 def control_plane(
-    etcd: Path, kube_apiserver: Path, *, issuer: str, nodes: list[str]
+    etcd: Path, kube_apiserver: Path, *, issuer: str, nodes: list[str], flags: Iterable[str] = ()
 ) -> Iterator[ControlPlane]:
     """Start both servers and stop them at the end. Raises RuntimeError with their logs.
 
-    `issuer` is the `iss` of all ServiceAccount tokens; `nodes` are given kubeconfigs.
+    `issuer` is the `iss` of all ServiceAccount tokens; `nodes` are given kubeconfigs; `flags` are
+    added to the API server's.
     """
-    command = [sys.executable, __file__, str(etcd), str(kube_apiserver), issuer, *nodes]
+    command = [sys.executable, __file__, str(etcd), str(kube_apiserver), issuer]
+    command += [",".join(nodes), *flags]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as serving:
@@ -106,34 +128,48 @@ def control_plane(
 _Server = subprocess.Popen[bytes]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _write_identities(folder: Path, url: str, nodes: list[str]) -> None:
-    """The CA, the server's and the clients' certificates, kubeconfigs, the signing key."""
+def write_identities(folder: Path, url: str, clients: Mapping[str, tuple[str, str]]) -> trustme.CA:
+    """The CA, the server's and the clients' certificates, kubeconfigs, the signing key.
+
+    `clients`: user and group by file name. Returns the CA, for further servers.
+    """
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
     ca.issue_cert(_HOST).private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    clients = {"admin": ("admin", "system:masters")}
-    clients |= {node: (f"system:node:{node}", "system:nodes") for node in nodes}
     for name, (user, group) in clients.items():
         # With a host name of its own: without one trustme's subjectAltName is empty, which Go
         # refuses.
         certificate = ca.issue_cert(name, common_name=user, organization_name=group)
         certificate.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
         (folder / f"{name}.kubeconfig").write_text(json.dumps(_kubeconfig(folder, url, name)))
+    write_signing_key(folder / "service-account.pem")
+    return ca
+
+
+def write_signing_key(path: Path) -> None:
+    """A new key for ServiceAccount tokens."""
     signing = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    (folder / "service-account.pem").write_bytes(
+    path.write_bytes(
         signing.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
+
+
+def client_identities(nodes: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """User and group of the administrator and of the nodes' kubelets."""
+    clients = {"admin": ("admin", "system:masters")}
+    return clients | {node: (f"system:node:{node}", "system:nodes") for node in nodes}
 
 
 def _kubeconfig(folder: Path, url: str, name: str) -> dict[str, Any]:
@@ -153,7 +189,8 @@ def _kubeconfig(folder: Path, url: str, name: str) -> dict[str, Any]:
     }
 
 
-def _etcd_command(program: str, folder: Path, clients: int, peers: int) -> list[str]:
+def etcd_command(program: str, folder: Path, clients: int, peers: int) -> list[str]:
+    """An etcd for one short life; `clients`, `peers`: its ports on loopback."""
     client_url, peer_url = f"http://{_HOST}:{clients}", f"http://{_HOST}:{peers}"
     return [
         program,
@@ -169,7 +206,8 @@ def _etcd_command(program: str, folder: Path, clients: int, peers: int) -> list[
     ]
 
 
-def _apiserver_command(program: str, folder: Path, port: int, etcd: int, issuer: str) -> list[str]:
+def apiserver_command(program: str, folder: Path, port: int, etcd: int, issuer: str) -> list[str]:
+    """The API server at `port` of loopback, with etcd at `etcd`."""
     server, signing = folder / "server.pem", folder / "service-account.pem"
     return [
         program,
@@ -226,16 +264,16 @@ def main() -> int:
     """Serve until stdin ends."""
     # Ctrl-C goes to the tests; they end our stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    etcd, kube_apiserver, issuer, *nodes = sys.argv[1:]
-    port, clients, peers = _free_port(), _free_port(), _free_port()
+    etcd, kube_apiserver, issuer, nodes, *flags = sys.argv[1:]
+    port, clients, peers = free_port(), free_port(), free_port()
     url = f"https://{_HOST}:{port}"
     with tempfile.TemporaryDirectory(prefix="control-plane-") as name:
         folder = Path(name)
-        _write_identities(folder, url, nodes)
+        write_identities(folder, url, client_identities(nodes.split(",")))
         with (
-            _running(_etcd_command(etcd, folder, clients, peers), folder / "etcd.log") as first,
+            _running(etcd_command(etcd, folder, clients, peers), folder / "etcd.log") as first,
             _running(
-                _apiserver_command(kube_apiserver, folder, port, clients, issuer),
+                [*apiserver_command(kube_apiserver, folder, port, clients, issuer), *flags],
                 folder / "kube-apiserver.log",
             ) as second,
         ):

@@ -1,0 +1,248 @@
+"""The whole cluster: Google, a control plane, a registry, two nodes.
+
+Imports all parts. In a node's network Google's and the registries' own names lead to its loopback,
+port 443, and from there to the emulator and to docker-registry: plugin and containerd run with the
+settings that they would have at Google, and nothing leaves this machine.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cluster import image, lines
+from cluster.api import Api
+from cluster.control import ControlServers
+from cluster.journal import Journal
+from cluster.machine import Address, Machine, machine
+from cluster.node import (
+    GOOGLE_HOST,
+    MIRRORED_HOST,
+    SANDBOX_IMAGE,
+    SERVICE_ACCOUNT_HOST,
+    TOKEN_HOST,
+    Node,
+)
+from gcp_sa_credential_provider.emulator.inprocess import Emulator
+from kubelet import build
+from kubelet.control_plane import free_port
+from kubelet.google import audience, configuration
+
+PROVIDER = "k8s-cluster"
+REPOSITORY = "projects/project/locations/us/repositories/private"
+GOOGLE_REPOSITORY = f"projects/project/locations/us/repositories/{GOOGLE_HOST}"
+# Kubernetes 1.37's and 1.34's, whose answers differ where an image is on the node already.
+NODES = {"node-1": build.NEWEST, "node-2": build.OLDER}
+APPLICATIONS = ("app", "batch")
+ELSEWHERE_HOST = "registry.example.com"
+"""A registry that is none of Google's and lets everybody pull."""
+MIRROR = "mirror.example.com"
+"""A registry mirror of the nodes; who answers there is a test's matter, at `mirror_port`."""
+REFUSED_PREFIX = "outsiders-"
+"""Namespaces that the provider's attribute condition refuses."""
+_APIS = ("sts", "iamcredentials", "artifactregistry")
+_REALM = "https://artifactregistry.googleapis.com/v2/token"
+_SERVICE = "artifact-registry"
+_READY_SECONDS = 90
+# Addresses of every node's loopback, where port 443 leads to …
+_AT_GOOGLE = "127.0.0.2"
+_AT_REGISTRY = "127.0.0.3"
+_AT_ELSEWHERE = "127.0.0.4"
+_AT_MIRROR = "127.0.0.5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A running cluster."""
+
+    machine: Machine
+    google: Emulator
+    control: ControlServers
+    registries: "Registries"
+    nodes: dict[str, Node]
+    journal: Journal
+    """The plugin's records, of all nodes."""
+    seconds: dict[str, float]
+    """How long each part of the start took."""
+
+    @property
+    def api(self) -> Api:
+        """The API server."""
+        return self.control.api
+
+    def trust(self, jwks: str, *, disabled: bool = False) -> None:
+        """Set the keys that Google knows of this cluster, and the state of its provider.
+
+        Grants that tests made are forgotten.
+        """
+        self.google.load(google_configuration(jwks, disabled=disabled))
+
+    def jwks(self) -> str:
+        """The keys that the API server publishes."""
+        return self.api.read("/openid/v1/jwks").decode()
+
+
+def google_configuration(jwks: str, *, disabled: bool = False) -> dict[str, object]:
+    """The emulator's configuration: one provider for the cluster, one private repository."""
+    config = configuration(jwks, PROVIDER)
+    (provider,) = config["workloadIdentityPoolProviders"]
+    provider["disabled"] = disabled
+    provider["attributeCondition"] = (
+        f"!assertion['kubernetes.io']['namespace'].startsWith('{REFUSED_PREFIX}')"
+    )
+    config["repositories"] = [
+        {"name": name, "format": "DOCKER"} for name in (REPOSITORY, GOOGLE_REPOSITORY)
+    ]
+    config["options"] = {"tokenRealm": {"service": _SERVICE}}
+    return config
+
+
+@contextlib.contextmanager
+def cluster(plugin: Path) -> Iterator[Cluster]:
+    """Start a cluster whose nodes run this plugin; everything is gone at the end."""
+    watch = _Stopwatch()
+    with contextlib.ExitStack() as stack:
+        house = stack.enter_context(machine())
+        watch.lap("machine")
+        control = ControlServers(house, list(NODES))
+        control.start()
+        watch.lap("control plane")
+        jwks = control.api.read("/openid/v1/jwks").decode()
+        google = stack.enter_context(Emulator(house.folder / "google", google_configuration(jwks)))
+        watch.lap("emulator")
+        trusted = house.folder / "trusted.pem"
+        trusted.write_bytes(google.ca_pem.read_bytes() + control.trusted.read_bytes())
+        registries = Registries(house, control, google)
+        for name in APPLICATIONS:
+            registries.push(name)
+        sandbox = _sandbox(house.folder)
+        watch.lap("registries")
+        journal = stack.enter_context(Journal(house))
+        nodes = {}
+        for number, (name, minor) in enumerate(NODES.items(), start=1):
+            node = nodes[name] = Node(
+                house,
+                number,
+                kubelet=build.kubernetes("kubelet", minor).build(),
+                plugin=plugin,
+                identities=control.api.folder,
+                trusted=trusted,
+                audience=audience(PROVIDER),
+            )
+            serving = control.authority.issue_cert(name, node.outside.host)
+            serving.private_key_and_cert_chain_pem.write_to_path(
+                control.api.folder / f"{name}-server.pem"
+            )
+        (house.folder / "hosts").write_text(_hosts(nodes))
+        for node in nodes.values():
+            node.start(sandbox, stack)
+            _connect(house, node, control, google, registries)
+        for name in nodes:
+            control.api.wait("/api/v1/nodes", name, _is_ready, seconds=_READY_SECONDS)
+        watch.lap("nodes")
+        yield Cluster(
+            machine=house,
+            google=google,
+            control=control,
+            registries=registries,
+            nodes=nodes,
+            journal=journal,
+            seconds=watch.laps,
+        )
+
+
+class Registries:
+    """Two of Debian's docker-registry on the same images: one asks Google, one asks nobody."""
+
+    def __init__(self, house: Machine, control: ControlServers, google: Emulator) -> None:
+        self._house = house
+        self._trusted = control.trusted
+        self.certificate = certificate = house.folder / "registry.pem"
+        self.mirror_port = free_port()
+        hosts = (SERVICE_ACCOUNT_HOST, TOKEN_HOST, MIRRORED_HOST, ELSEWHERE_HOST, MIRROR)
+        leaf = control.authority.issue_cert(*hosts, "127.0.0.1")
+        leaf.private_key_and_cert_chain_pem.write_to_path(certificate)
+        token = {
+            "realm": _REALM,
+            "service": _SERVICE,
+            "issuer": "gcp-sa-credential-provider",
+            "rootcertbundle": str(google.ca_pem),
+        }
+        self.private = self._start("registry", certificate, auth={"token": token})
+        self.open = self._start("registry-open", certificate)
+
+    def _start(self, name: str, certificate: Path, **more: object) -> int:
+        tls = {"certificate": str(certificate), "key": str(certificate)}
+        config = {
+            "version": "0.1",
+            "storage": {"filesystem": {"rootdirectory": str(self._house.folder / "images")}},
+            "http": {"addr": "127.0.0.1:0", "tls": tls},
+            **more,
+        }
+        path = self._house.folder / f"{name}.yaml"
+        path.write_text(json.dumps(config))
+        self._house.start(name, "docker-registry", "serve", path)
+        with lines.of_file(self._house.log(name)) as log:
+            said = log.wait_for(lambda line: "listening on" in line, seconds=20)
+        return int(said.partition("listening on 127.0.0.1:")[2].partition(",")[0])
+
+    def push(self, name: str) -> None:
+        """Put an image of this name, unlike all others, into the private repository."""
+        made = image.of_program(build.pause().build(), marker=name)
+        url = f"https://127.0.0.1:{self.open}"
+        image.push(made, url, f"project/private/{name}", "v1", trusted=self._trusted)
+
+
+def _sandbox(folder: Path) -> Path:
+    """The archive of the sandboxes' image, which nodes have from the start."""
+    archive = folder / "sandbox.tar"
+    image.save(image.of_program(build.pause().build(), marker=""), SANDBOX_IMAGE, archive)
+    return archive
+
+
+def _hosts(nodes: dict[str, Node]) -> str:
+    names = {
+        "127.0.0.1": ["localhost"],
+        _AT_GOOGLE: [*(f"{api}.googleapis.com" for api in _APIS), GOOGLE_HOST],
+        _AT_REGISTRY: [SERVICE_ACCOUNT_HOST, TOKEN_HOST, MIRRORED_HOST],
+        _AT_ELSEWHERE: [ELSEWHERE_HOST],
+        _AT_MIRROR: [MIRROR],
+    }
+    names |= {node.outside.host: [node.name] for node in nodes.values()}
+    return "".join(f"{address} {' '.join(hosts)}\n" for address, hosts in names.items())
+
+
+def _connect(
+    house: Machine, node: Node, control: ControlServers, google: Emulator, registries: Registries
+) -> None:
+    """Lead what the node asks for to where it is, and the API server to the node's kubelet."""
+    sts = urlsplit(google.endpoints["sts"]).port
+    assert sts
+    for host, port, target in (
+        ("127.0.0.1", control.port, control.port),
+        (_AT_GOOGLE, 443, sts),
+        (_AT_REGISTRY, 443, registries.private),
+        (_AT_ELSEWHERE, 443, registries.open),
+        (_AT_MIRROR, 443, registries.mirror_port),
+    ):
+        house.relay(Address(host=host, port=port, network=node.name), Address(port=target))
+    house.relay(node.outside, node.inside)
+
+
+def _is_ready(node: dict[str, object]) -> bool:
+    status: dict[str, list[dict[str, str]]] = node["status"]  # type: ignore[assignment]
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in status["conditions"])
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 1)
+        self._last = now

@@ -1,0 +1,61 @@
+"""The machine of the cluster goes with whoever made it."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_OWNER = """
+import json, sys
+from pathlib import Path
+from cluster.machine import TASKS, machine
+with machine() as made:
+    made.network("left", "10.88.0.99/24")
+    made.start("stays", "sleep", "infinity", network="left")
+    made.run("mkdir", made.folder / "tmpfs")
+    made.run("mount", "-t", "tmpfs", "tmpfs", made.folder / "tmpfs")
+    groups = Path("/sys/fs/cgroup")
+    group = next((one for one in groups.glob("memory")), groups) / "k8s.io" / made.folder.name
+    made.run("mkdir", "--parents", group, made.folder / "run/node" / TASKS / group.name)
+    print(json.dumps({"folder": str(made.folder), "group": str(group)}), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, None])
+def test_nothing_is_left(end: signal.Signals | None) -> None:
+    """Killed, interrupted or at its end: processes, networks, mounts, groups, files are gone."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    ) as owner:
+        assert owner.stdin
+        assert owner.stdout
+        made = json.loads(owner.stdout.readline())
+        children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text()
+        keeper = os.pidfd_open(int(children))
+        try:
+            if end:
+                owner.send_signal(end)
+            else:
+                owner.stdin.close()
+            # Readable once the process has ended (pidfd_open(2)).
+            assert select.select([keeper], [], [], 30)[0]
+        finally:
+            os.close(keeper)
+    assert not Path(made["folder"]).exists()
+    assert not Path(made["group"]).exists()
+    assert made["folder"] not in Path("/proc/mounts").read_text()
+    assert not Path("/run/netns/left").exists()
+    running = subprocess.run(["pgrep", "--full", made["folder"]], check=False)
+    assert running.returncode == 1
