@@ -9,14 +9,25 @@ static: $(VENV)/.run ## the static file for both architectures (ARCH=amd64: one)
 	@$(STATIC) $(ARCH)
 
 .PHONY: test-static
-test-static: venv ## the process suite and the hardening tests over the static file
-	@$(STATIC) $(ARCH)
+test-static: venv ## the process suite and the hardening tests over the static files and the image
+	@$(MAKE) --no-print-directory image ARCH="amd64 arm64"
 	$(BIN)/pytest tests/process --plugin $(STATIC_FILE)
 	$(BIN)/pytest tests/static
 
 .PHONY: static-reproducible
 static-reproducible: $(VENV)/.run ## link twice, in two folders: the same bytes
 	@$(STATIC) --twice $(NATIVE)
+
+# The one test that limits the address space: the sanitizer's own map of it has no room then.
+ASAN = tests/process --plugin build/static-asan/plugin \
+	--deselect tests/process/test_descriptors.py::test_no_thread_to_spare
+
+.PHONY: static-asan
+static-asan: venv ## the process suite over the C part with AddressSanitizer (gcc, libssl-dev)
+	@$(BIN)/python packaging/static/sanitize.py
+	$(BIN)/pytest $(ASAN)
+	@$(BIN)/python packaging/static/sanitize.py --malloc
+	$(BIN)/pytest $(ASAN)
 
 .PHONY: image
 image: static ## dist/NAME-VERSION-image.tar: an OCI layout with the files of both architectures

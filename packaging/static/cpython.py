@@ -54,11 +54,13 @@ _CONFIGURE = (
     "CFLAGS=-O2 -ffunction-sections -fdata-sections",
     "LDFLAGS=-static",
 )
-# What configure would try by running a program; the same for both, so that they are built alike.
+# What configure would try by running a program; the same for both, so that they are built alike,
+# and whatever the priority of the build (`nice`).
 _CONFIG_SITE = """\
 ac_cv_file__dev_ptmx=yes
 ac_cv_file__dev_ptc=no
 ac_cv_buggy_getaddrinfo=no
+ac_cv_broken_nice=no
 """
 _MODULE = re.compile(r"^@MODULE_\w+_TRUE@(?P<line>(?P<name>\w+) .*)$", re.MULTILINE)
 

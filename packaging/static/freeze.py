@@ -18,9 +18,13 @@ from types import CodeType
 HERE = Path(__file__).resolve().parent
 PACKAGE = "gcp_sa_credential_provider"
 LEFT_OUT = (f"{PACKAGE}.emulator", f"{PACKAGE}.demo")
-CORE = (PACKAGE, f"{PACKAGE}.__main__", f"{PACKAGE}.version", f"{PACKAGE}.plugin")
+CORE = (f"{PACKAGE}.__main__", f"{PACKAGE}.version", f"{PACKAGE}.plugin")
 BUNDLE = f"{PACKAGE}.plugin.bundle"
-RARE = (f"{PACKAGE}.plugin.messages", f"{PACKAGE}.plugin.line", BUNDLE, "json")
+RARE = (
+    *(f"{PACKAGE}.plugin.{name}" for name in ("messages", "line", "proxy", "impersonate")),
+    BUNDLE,
+    "json",
+)
 
 # The interpreter's own start needs these whatever our code imports.
 _START = (
@@ -131,16 +135,43 @@ def closure(start: list[Module], stdlib: Path) -> list[Module]:
     return [found[name] for name in sorted(found)]
 
 
-def write_core(out: Path, modules: list[Module], importer: Module) -> None:
+Place = tuple[int, int]  # where a module's code is in the blob: offset and size
+
+
+def add(blob: bytearray, module: Module) -> Place:
+    """Put a module's marshalled code at the blob's end."""
+    code = marshal.dumps(module.compile())
+    blob += code
+    return len(blob) - len(code), len(code)
+
+
+def write_whole(out: Path, blob: bytearray, modules: list[Module]) -> dict[Module, Place]:
+    """Put the whole interpreter's modules into the blob; write their names, and the table for C."""
+    names, rows = bytearray(), []
+    places = {module: add(blob, module) for module in modules}
+    for module, (offset, size) in places.items():
+        row = f"{{{len(names)}, {offset}, {size}, {int(module.is_package)}}}"
+        rows.append(f"    {row}, /* {module.name} */\n")
+        names += module.name.encode() + b"\0"
+    (out / "whole_names.bin").write_bytes(names)
+    (out / "whole_table.h").write_text("".join(rows))
+    return places
+
+
+def write_core(
+    out: Path, blob: bytearray, modules: list[Module], places: dict[Module, Place], importer: Module
+) -> None:
     """Write what the core interpreter reads at every start, as one marshalled pair.
 
     The code of frozen_import.py, and a dictionary: name -> (code, is it a package). In one piece,
-    since then a name that many modules use is read and interned once. What only an error needs
-    stands there as bytes, marshalled by itself, and is not read until then.
+    since then a name that many modules use is read and interned once. Of what only some runs need
+    there is the place alone.
     """
     table = {
         module.name: (
-            marshal.dumps(module.compile()) if within(module.name, RARE) else module.compile(),
+            (places.get(module) or add(blob, module))
+            if within(module.name, RARE)
+            else module.compile(),
             module.is_package,
         )
         for module in modules
@@ -148,31 +179,19 @@ def write_core(out: Path, modules: list[Module], importer: Module) -> None:
     (out / "core.bin").write_bytes(marshal.dumps((importer.compile(), table)))
 
 
-def write_whole(out: Path, modules: list[Module]) -> None:
-    """Write the blob of the whole interpreter, its names, and the table of both for C."""
-    blob, names, rows = bytearray(), bytearray(), []
-    for module in modules:
-        code = marshal.dumps(module.compile())
-        row = f"{{{len(names)}, {len(blob)}, {len(code)}, {int(module.is_package)}}}"
-        rows.append(f"    {row}, /* {module.name} */\n")
-        names += module.name.encode() + b"\0"
-        blob += code
-    (out / "whole.bin").write_bytes(blob)
-    (out / "whole_names.bin").write_bytes(names)
-    (out / "whole_table.h").write_text("".join(rows))
-
-
 def main(out: Path, stdlib: Path, source: Path, generated: Path) -> None:
     """Freeze all; `generated` is a folder of single modules that only the static file has."""
     ours = list(package(source))
     extra = [module for name in ("entry", "linked") if (module := find(name, generated))]
-    write_whole(out, [*ours, *extra, *closure([*ours, *extra], stdlib)])
+    blob = bytearray()
+    places = write_whole(out, blob, [*ours, *extra, *closure([*ours, *extra], stdlib)])
     stands_in = HERE / "stand_in"
-    core = [module for module in ours if within(module.name, CORE)]
+    core = [module for module in ours if module.name == PACKAGE or within(module.name, CORE)]
     core += [module for name in ("json", "json.decoder") if (module := find(name, stands_in))]
     core += [module for name in (BUNDLE,) if (module := find(name, generated))]
     importer = Module(name="frozen_import", path=HERE / "frozen_import.py", display="frozen_import")
-    write_core(out, core, importer)
+    write_core(out, blob, core, places, importer)
+    (out / "whole.bin").write_bytes(blob)
 
 
 if __name__ == "__main__":

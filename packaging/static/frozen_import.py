@@ -16,11 +16,11 @@ The tests run these rules under an ordinary interpreter.
 # ruff: noqa: A001, A002, ANN001, ANN201, ANN202, ARG001, N807, S102
 
 
-def importer(modules, builtin, frozen, loads, new_module):
+def importer(modules, builtin, frozen, read, new_module):
     """An `__import__` over the table `modules` (sys.modules).
 
     `builtin(name)` creates, registers and returns a C module, or returns None. `frozen` maps names
-    to (code, is it a package), the code itself or marshalled; `loads` is for the latter.
+    to (code, is it a package), the code itself or its place, which `read(*place)` reads.
     `new_module(name)` makes an empty module.
     """
 
@@ -43,8 +43,8 @@ def importer(modules, builtin, frozen, loads, new_module):
         if entry is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         code, is_package = entry
-        if isinstance(code, bytes):
-            code = loads(code)
+        if isinstance(code, tuple):
+            code = read(*code)
         module = new_module(name)
         module.__package__ = name if is_package else name.rpartition(".")[0]
         if is_package:

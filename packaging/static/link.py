@@ -15,6 +15,7 @@ import notices
 from cpython import Libpython
 from openssl import Libssl
 from pins import HERE, ROOT
+from provider_table import write as write_table
 from steps import run
 from toolchain import Toolchain
 
@@ -48,7 +49,9 @@ _LINK = (
     "-Wl,--gc-sections",
     "-s",
 )
-_OURS = ("main.c", "core.c", "alloc.c", "whole.c", "frozen.c", "modules.c")
+OURS = ("main.c", "core.c", "alloc.c", "whole.c", "frozen.c", "modules.c")
+# For `_ssl.c`; see c/provider.h.
+SSL = ("-DPy_BUILD_CORE_BUILTIN", "-DERR_reason_error_string=reason_of_error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +83,8 @@ def source_digest() -> str:
 
 def link(parts: Parts, builder: Path, licenses: notices.Notices) -> Path:
     """Write dist/NAME-VERSION-linux-ARCH, its .sha256 and .cdx.json; returns the file."""
-    shutil.rmtree(parts.work, ignore_errors=True)
-    generated = parts.work / "generated"
-    generated.mkdir(parents=True)
     log = parts.work / "log"
-    shutil.copyfile(HERE / "entry.py", generated / "entry.py")
-    (generated / "linked.py").write_text(licenses.module(source_digest()))
-    bundle = generated / "gcp_sa_credential_provider/plugin/bundle.py"
-    bundle.parent.mkdir(parents=True)
-    bundle.write_text(notices.bundle_module())
-    freeze: list[str | Path] = [builder, "-X", "no_debug_ranges", HERE / "freeze.py"]
-    run(
-        [*freeze, parts.work, parts.python.source / "Lib", SOURCE, generated],
-        log=log,
-        # The same order of constants in every build (PEP 456: the seed is for dictionaries of
-        # others' keys; sets in marshalled code follow it).
-        env={"PYTHONHASHSEED": "0"},
-    )
+    freeze(parts.work, parts.python, builder, licenses)
     objects = _compile(parts, log)
     target = DIST / f"{NAME}-{version()}-linux-{parts.tools.arch}"
     DIST.mkdir(exist_ok=True)
@@ -106,6 +94,26 @@ def link(parts: Parts, builder: Path, licenses: notices.Notices) -> Path:
     bill = licenses.sbom(NAME, version(), "Apache-2.0", digest)
     target.with_name(f"{target.name}.cdx.json").write_text(bill)
     return target
+
+
+def freeze(work: Path, python: Libpython, builder: Path, licenses: notices.Notices) -> None:
+    """Make the folder `work` anew, with what c/frozen.c takes in."""
+    shutil.rmtree(work, ignore_errors=True)
+    generated = work / "generated"
+    generated.mkdir(parents=True)
+    shutil.copyfile(HERE / "entry.py", generated / "entry.py")
+    (generated / "linked.py").write_text(licenses.module(source_digest()))
+    bundle = generated / "gcp_sa_credential_provider/plugin/bundle.py"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text(notices.bundle_module())
+    program: list[str | Path] = [builder, "-X", "no_debug_ranges", HERE / "freeze.py"]
+    run(
+        [*program, work, python.source / "Lib", SOURCE, generated],
+        log=work / "log",
+        # The same order of constants in every build (PEP 456: the seed is for dictionaries of
+        # others' keys; sets in marshalled code follow it).
+        env={"PYTHONHASHSEED": "0"},
+    )
 
 
 def _link(parts: Parts, inputs: list[Path], target: Path, log: Path) -> None:
@@ -144,12 +152,26 @@ def _compile(parts: Parts, log: Path) -> list[Path]:
         run(command, cwd=parts.work, log=log, env=parts.tools.env)
         return target
 
-    # `_ssl.c` looks for its tables beside itself first: so it is compiled from a folder in which
-    # the short one is. CPython's file stays as it is.
     folder = parts.work / "ssl"
+    ssl = compile_one(ssl_source(source, folder), *SSL)
+    providers = parts.openssl.source / "providers"
+    headers = [
+        f"-I{tree / 'providers' / kind / 'include'}"
+        for tree in (parts.openssl.build, parts.openssl.source)
+        for kind in ("common", "implementations")
+    ]
+    headers.append(f"-I{providers}")
+    table = compile_one(write_table(providers, folder), "-DOPENSSL_BUILDING_OPENSSL", *headers)
+    return [*(compile_one(HERE / "c" / name, *_STRICT) for name in OURS), ssl, table]
+
+
+def ssl_source(python: Path, folder: Path) -> Path:
+    """Put `_ssl.c` of CPython's source into `folder`, beside a short table of errors.
+
+    It looks for its tables beside itself first. CPython's file stays as it is.
+    """
     folder.mkdir()
-    shutil.copyfile(source / "Modules/_ssl.c", folder / "_ssl.c")
-    for table in (source / "Modules").glob("_ssl_data_*.h"):
+    shutil.copyfile(python / "Modules/_ssl.c", folder / "_ssl.c")
+    for table in (python / "Modules").glob("_ssl_data_*.h"):
         shutil.copyfile(HERE / "c/_ssl_data_34.h", folder / table.name)
-    ours = [compile_one(HERE / "c" / name, *_STRICT) for name in _OURS]
-    return [*ours, compile_one(folder / "_ssl.c", "-DPy_BUILD_CORE_BUILTIN")]
+    return folder / "_ssl.c"

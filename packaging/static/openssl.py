@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pins import pins
+from pins import epoch, pins
 from sources import unpack
 from steps import once, run
 from toolchain import Toolchain
@@ -51,6 +51,7 @@ def build(tools: Toolchain, work: Path, jobs: int) -> Libssl:
     source = unpack(pins()["openssl"], work / "openssl-source")
     folder = work / tools.arch / "openssl"
     log = work / tools.arch / "openssl.log"
+    env = {**tools.env, "SOURCE_DATE_EPOCH": str(epoch())}
 
     def do() -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,9 +62,9 @@ def build(tools: Toolchain, work: Path, jobs: int) -> Libssl:
             [*configure, f"linux-{tools.machine}", "--openssldir=/etc/ssl", *options, "CC=cc"],
             cwd=folder,
             log=log,
-            env=tools.env,
+            env=env,
         )
-        run(["make", f"-j{jobs}", "build_libs"], cwd=folder, log=log, env=tools.env)
+        run(["make", f"-j{jobs}", "build_libs"], cwd=folder, log=log, env=env)
 
     once(folder.with_suffix(".built"), f"{tools.arch}: OpenSSL {pins()['openssl'].version}", do)
     return Libssl(source=source, build=folder)

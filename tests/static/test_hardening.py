@@ -134,7 +134,7 @@ def traced(
     trace = tmp_path / "trace"
     strace = shutil.which("strace")
     if strace is None:
-        pytest.skip("needs strace")
+        pytest.skip("needs strace (Debian: strace)")
     done = plugin.run(environment, asked, wrapper=[strace, "-f", "-qq", "-o", str(trace)])
     credentials(done)
     calls: dict[str, list[str]] = {}

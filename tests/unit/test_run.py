@@ -222,6 +222,7 @@ def test_the_record_names_what_happened(
     assert good["image"] == IMAGE
     assert good["serviceaccount"] == "demo/puller"
     assert good["kid"] == issuer.kid
+    assert good["trust"] == environment["SSL_CERT_FILE"]
     assert good["tries"] == 1
     assert good["expires_in"] >= 3590
     assert {"ms_resolve", "ms_connect", "ms_tls", "ms_request"} <= set(good)

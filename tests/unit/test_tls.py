@@ -1,11 +1,17 @@
 """tls: the trust store and the handshake, against real certificates."""
 
+import binascii
+import json
+import ssl
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import trustme
 
+from gcp_sa_credential_provider import plugin
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from gcp_sa_credential_provider.plugin import tls
@@ -173,7 +179,7 @@ def test_an_untrusted_google_stays_untrusted_with_the_whole_bundle(
 ) -> None:
     """Narrowing never widens what the node trusts."""
     path = tmp_path / "bundle.pem"
-    bundle = _bundle(google, "GlobalSign nv-sa").replace(google.ca_pem.read_text(), "")
+    bundle = _bundle(google, "Google Trust Services").replace(google.ca_pem.read_text(), "")
     path.write_text(bundle)
     through_proxy["SSL_CERT_FILE"] = str(path)
     outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
@@ -196,19 +202,112 @@ def test_a_narrowed_store_holds_only_what_google_uses(google: Emulator, tmp_path
     assert not store.can_widen(None)
 
 
-def test_an_odd_layout_is_taken_whole(google: Emulator, tmp_path: Path) -> None:
-    """Lines of 76 characters cannot be cut into heads."""
-    path = tmp_path / "bundle.pem"
+def _laid_out(bundle: str, width: int, end_of_line: str) -> bytes:
+    """The same certificates in lines of another length and end, without comments."""
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     lines = []
-    for block in _bundle(google, "Google Trust Services LLC").split(begin)[1:]:
+    for block in bundle.split(begin)[1:]:
         text = block.partition(end)[0].replace("\n", "")
-        lines += [begin, *(text[at : at + 76] for at in range(0, len(text), 76)), end, ""]
-    path.write_text("\n".join(lines))
+        lines += [begin, *(text[at : at + width] for at in range(0, len(text), width)), end]
+    return end_of_line.join([*lines, ""]).encode()
+
+
+@pytest.mark.parametrize("width", [*range(60, 80), 4096])
+@pytest.mark.parametrize("end_of_line", ["\n", "\r\n"])
+def test_any_layout_is_narrowed(
+    google: Emulator, tmp_path: Path, width: int, end_of_line: str
+) -> None:
+    """Wherever a line ends within the name."""
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(_laid_out(_bundle(google, "Google Trust Services LLC"), width, end_of_line))
     store = TrustStore(str(path), "")
-    context = store.context("sts.googleapis.com", whole=False)
-    assert not store.can_widen(context)
-    assert context.cert_store_stats()["x509"] == 10
+    assert store.context("sts.googleapis.com", whole=False).cert_store_stats()["x509"] == 1
+    assert store.context("sts.googleapis.com", whole=True).cert_store_stats()["x509"] == 10
+
+
+@pytest.mark.parametrize("length", range(3))
+def test_a_name_is_found_wherever_it_stands(length: int) -> None:
+    """Base64 takes three bytes at a time; a name may begin at any of them."""
+    text = binascii.b2a_base64(b"x" * length + b"Google Trust Services" + b"yyy", newline=False)
+    assert sum(form in text for form in tls._forms(b"Google Trust Services")) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("-----BEGIN CERTIFICATE-----", "-----BEGIN TRUSTED CERTIFICATE-----"),
+        ("-----END CERTIFICATE-----", "-----END TRUSTED CERTIFICATE-----"),
+    ],
+)
+def test_what_is_no_plain_certificate_is_left_to_openssl(
+    google: Emulator, tmp_path: Path, old: str, new: str
+) -> None:
+    """The certificate with the name is of another kind: the whole bundle is taken."""
+    bundle = _bundle(google, "Google Trust Services LLC")
+    head, mark, named = bundle.rpartition("# comment\n" + bundle.split("# comment\n")[8])
+    path = tmp_path / "bundle.pem"
+    path.write_text(head + mark.replace(old, new) + named)
+    assert tls._named(path.read_bytes()) == b""
+
+
+def test_a_broken_certificate_is_left_to_openssl(google: Emulator) -> None:
+    """Base64 that ends too early."""
+    bundle = _bundle(google, "Google Trust Services LLC")
+    named = bundle.split("# comment\n")[8]
+    broken = named.replace("\n-----END", "A\n-----END").replace("=", "")
+    assert tls._named(bundle.replace(named, broken).encode()) == b""
+
+
+@pytest.fixture
+def built_in(nowhere: Path, google: Emulator, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A system without certificates, and a file with a bundle of its own, as the static one."""
+    bundle = _bundle(google, "Google Trust Services LLC")
+    pems = [f"{pem}-----END CERTIFICATE-----" for pem in bundle.split("-----END CERTIFICATE-----")]
+    der = b"".join(ssl.PEM_cert_to_DER_cert(pem[pem.index("-----") :]) for pem in pems[:-1])
+    module = ModuleType("gcp_sa_credential_provider.plugin.bundle")
+    vars(module).update(VERSION="2026.10.19", DER=der)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(plugin, "bundle", module, raising=False)
+    return der
+
+
+def test_the_built_in_bundle(built_in: bytes) -> None:
+    """Narrowed for Google, whole for others, and named."""
+    store = TrustStore("", "")
+    narrow = store.context("sts.googleapis.com", whole=False)
+    assert narrow.cert_store_stats()["x509"] == 1
+    assert store.can_widen(narrow)
+    assert store.context("127.0.0.1", whole=False).cert_store_stats()["x509"] == 10
+    assert store.source == "built-in bundle of 2026.10.19"
+
+
+def test_the_built_in_bundle_stands_in_the_record(
+    built_in: bytes, through_proxy: Environment, home: Path, issuer: Issuer
+) -> None:
+    """Widened here, since the authority with Google's name is not the server's."""
+    log = home / "provider.log"
+    del through_proxy["SSL_CERT_FILE"]
+    through_proxy["GCP_LOG"] = str(log)
+    assert run_plugin(through_proxy, request(issuer.token(AUDIENCE))).code == 0
+    assert json.loads(log.read_text())["trust"] == "built-in bundle of 2026.10.19"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_a_named_store_is_never_replaced(
+    built_in: bytes, environment: Environment, issuer: Issuer, variable: str
+) -> None:
+    """Whoever names a place means it."""
+    del environment["SSL_CERT_FILE"]
+    environment[variable] = "/no/such/place"
+    assert run_plugin(environment, request(issuer.token(AUDIENCE))).error == "TLS-STORE"
+
+
+def test_an_empty_store_is_never_replaced(built_in: bytes, nowhere: Path) -> None:
+    """A known place that holds nothing is a mistake to be seen."""
+    (nowhere / "bundle.crt").write_text("")
+    with pytest.raises(Failure) as caught:
+        TrustStore("", "").context("sts.googleapis.com", whole=False)
+    assert caught.value.code == "TLS-STORE"
 
 
 def test_a_missing_bundle_for_googles_own_host(through_proxy: Environment, issuer: Issuer) -> None:

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-enum { CHUNK = 1 << 20, LARGEST = CHUNK / 4, FINE = 1024, STEP = 16, CLASSES = 64 + 4 * 8 };
+enum { CHUNK = 1 << 20, LARGEST = CHUNK / 8, FINE = 1024, STEP = 16, CLASSES = 64 + 4 * 8 };
 
 /* In front of every block, and while the block is free its place in a list. */
 typedef union head {
@@ -118,7 +118,9 @@ static void release(void *p)
 static void *zeroed(size_t size)
 {
     void *p = allocate(size);
-    return p == NULL ? NULL : memset(p, 0, size);
+    /* A mapping of its own is zero already, and of CPython's (maps of its arenas: 384 KiB) hardly a
+       page is ever used. */
+    return p == NULL || ((head *)p - 1)->size > LARGEST ? p : memset(p, 0, size);
 }
 
 static void *resize(void *p, size_t size)

@@ -8,7 +8,9 @@
 #include "provider.h"
 
 #include <marshal.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 #include "pycore_codecs.h"
 #include "pycore_interp.h"
@@ -69,18 +71,17 @@ static PyObject *builtin(PyObject *Py_UNUSED(self), PyObject *name)
     Py_RETURN_NONE;
 }
 
-/* loads(data): what marshal.loads does, without that module. */
-static PyObject *loads(PyObject *Py_UNUSED(self), PyObject *data)
+/* read(offset, size): the code of a module that only some runs need. */
+static PyObject *read_code(PyObject *Py_UNUSED(self), PyObject *arguments)
 {
-    char *bytes;
-    Py_ssize_t size;
-    if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0)
+    Py_ssize_t offset, size;
+    if (!PyArg_ParseTuple(arguments, "nn", &offset, &size))
         return NULL;
-    return PyMarshal_ReadObjectFromString(bytes, size);
+    return PyMarshal_ReadObjectFromString((const char *)frozen_code + offset, size);
 }
 
 static PyMethodDef BUILTIN = {"builtin", builtin, METH_O, NULL};
-static PyMethodDef LOADS = {"loads", loads, METH_O, NULL};
+static PyMethodDef READ = {"read", read_code, METH_VARARGS, NULL};
 
 /* The namespace of frozen_import.py after it has run; *modules becomes the frozen modules. */
 static PyObject *run_importer(PyObject **modules)
@@ -103,7 +104,7 @@ static PyObject *run_importer(PyObject **modules)
     return namespace;
 }
 
-/* builtins.__import__ = importer(sys.modules, builtin, modules, loads, type(sys)) */
+/* builtins.__import__ = importer(sys.modules, builtin, modules, read, type(sys)) */
 static int install_import(void)
 {
     PyObject *modules = NULL, *import = NULL;
@@ -112,7 +113,7 @@ static int install_import(void)
     if (importer != NULL)
         import = PyObject_CallFunction(importer, "ONONO", PyImport_GetModuleDict(),
                                        PyCFunction_New(&BUILTIN, NULL), modules,
-                                       PyCFunction_New(&LOADS, NULL), &PyModule_Type);
+                                       PyCFunction_New(&READ, NULL), &PyModule_Type);
     int result = -1;
     if (import != NULL)
         result = PyDict_SetItemString(PyEval_GetBuiltins(), "__import__", import);
@@ -179,11 +180,23 @@ static PyStatus start(void)
     return status;
 }
 
+/* OpenSSL's own; its start calls them unless it is told not to. */
+extern int ossl_err_load_crypto_strings(void), ossl_err_load_SSL_strings(void);
+
+const char *reason_of_error(unsigned long code)
+{
+    static bool loaded; /* under the interpreter's lock */
+    if (!loaded)
+        loaded = ossl_err_load_crypto_strings() && ossl_err_load_SSL_strings();
+    return ERR_reason_error_string(code);
+}
+
 int run_core(char **argv)
 {
     use_own_memory();
     /* No openssl.cnf of the node has a say, and the process leaves without tear-down. */
     OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ADD_ALL_CIPHERS
+                     | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_SSL_STRINGS
                      | OPENSSL_INIT_NO_ATEXIT, NULL);
     PyStatus status = start();
     if (!PyStatus_Exception(status))

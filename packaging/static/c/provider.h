@@ -29,6 +29,10 @@ int run_whole(int argc, char **argv);
 /* Let CPython and OpenSSL allocate from alloc.c. To be called before either does. */
 void use_own_memory(void);
 
+/* ERR_reason_error_string, for which `_ssl` is compiled to call this one: OpenSSL's table of 2,300
+   texts is filled when an error is to be told, not at every start. */
+const char *reason_of_error(unsigned long code);
+
 /* Say in the plugin's own form that the interpreter failed. Returns the exit code. */
 int failed(const char *what);
 

@@ -17,8 +17,11 @@ from gcp_sa_credential_provider.plugin.dates import http_date
 from gcp_sa_credential_provider.plugin.deadline import Progress, pause
 from gcp_sa_credential_provider.plugin.failure import Failure
 from gcp_sa_credential_provider.plugin.names import only
-from gcp_sa_credential_provider.plugin.proxy import Proxy, open_tunnel
 from gcp_sa_credential_provider.plugin.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gcp_sa_credential_provider.plugin.proxy import Proxy
 
 TRIES = 4
 LARGEST_BODY = 65536  # bytes
@@ -120,6 +123,8 @@ def _send(
         until = progress.deadline.within(max(_ANSWER_SECONDS, progress.deadline.left() / 2))
         stream = Stream(sock, until)
         if service.proxy:
+            from gcp_sa_credential_provider.plugin.proxy import open_tunnel
+
             progress.enter("proxy", "PROXY-TIMEOUT", proxy=service.proxy.address, target=target)
             open_tunnel(stream, service.proxy, target)
         if context is not None:

@@ -20,9 +20,7 @@ from gcp_sa_credential_provider.plugin.failure import Failure
 from gcp_sa_credential_provider.plugin.host import Host, check_descriptors, write_all
 from gcp_sa_credential_provider.plugin.http import Service
 from gcp_sa_credential_provider.plugin.images import matches
-from gcp_sa_credential_provider.plugin.impersonate import impersonate
 from gcp_sa_credential_provider.plugin.names import BadName, account_name
-from gcp_sa_credential_provider.plugin.proxy import secrets_of
 from gcp_sa_credential_provider.plugin.request import Request
 from gcp_sa_credential_provider.plugin.settings import TIMEOUT, Settings, from_environment
 from gcp_sa_credential_provider.plugin.text import printable
@@ -44,6 +42,7 @@ class Attempt:
         self.log = ""
         self.request: Request | None = None
         self.claims: Claims | None = None
+        self.store: TrustStore | None = None
         self.account = ""
         self.lifetime: int | None = None
 
@@ -52,7 +51,11 @@ class Attempt:
         check_descriptors(self.host)
         environment = self.host.environment
         for variable in ("HTTPS_PROXY", "https_proxy"):
-            self.secrets += secrets_of(environment.get(variable, ""))
+            if text := environment.get(variable):
+                # Imported where it is used, as all that most pulls can do without.
+                from gcp_sa_credential_provider.plugin.proxy import secrets_of
+
+                self.secrets += secrets_of(text)
         settings = from_environment(environment)
         self.log = settings.log
         self.progress = Progress(Deadline(settings.timeout))
@@ -87,7 +90,7 @@ class Attempt:
 
     def obtain(self, settings: Settings, token: str, claims: Claims) -> Grant:
         """Exchange, and impersonate where an account is named."""
-        store = TrustStore(settings.cert_file, settings.cert_dir)
+        store = self.store = TrustStore(settings.cert_file, settings.cert_dir)
         sts, iam = (
             Service(endpoint=endpoint, proxy=settings.proxy_for(endpoint), store=store)
             for endpoint in (settings.sts, settings.iam_credentials)
@@ -95,6 +98,8 @@ class Attempt:
         grant = exchange(sts, settings.audience, token, claims, self.progress)
         if not self.account:
             return grant
+        from gcp_sa_credential_provider.plugin.impersonate import impersonate
+
         self.secrets.append(grant.token)
         return impersonate(
             iam, self.account, settings.scope, settings.lifetime, grant, claims, self.progress
@@ -111,10 +116,13 @@ class Attempt:
             code = MESSAGES[failure.code].exit_code
             text = explain(failure, self.secrets, self.progress.attempt)
         # A reader of stderr that does not read, a disk that hangs: neither may hold a pull.
-        try:
-            watchdog = Watchdog(Deadline(_LAST_WORDS), lambda: code, self.host.exit)
-        except Failure:
-            watchdog = None  # no thread to spare; the line is short enough to go without
+        # Datagrams do not wait: with them a success needs no second thread.
+        watchdog: Watchdog | None = None
+        if text or self.log.startswith("/"):
+            try:
+                watchdog = Watchdog(Deadline(_LAST_WORDS), lambda: code, self.host.exit)
+            except Failure:
+                watchdog = None  # no thread to spare; the line is short enough to go without
         if text:
             # A newline would make klog break the kubelet's log entry into several (klog/v2
             # serialize.KVListFormat, kubelets from 1.35 on); a person at a terminal wants one.
@@ -137,6 +145,7 @@ class Attempt:
             "message": text or None,
             "image": self.request.image.text if self.request else None,
             "account": self.account or None,
+            "trust": self.store.source or None if self.store else None,
             "tries": self.progress.tries,
             "expires_in": self.lifetime,
         }
@@ -193,8 +202,9 @@ def run(host: Host) -> int:
         failure = caught
     except BaseException as error:  # noqa: BLE001 -- a traceback may quote a token
         failure = Failure("INTERNAL", error=type(error).__name__, place=_place(error))
+    if watchdog is not None and not watchdog.claim():
+        return watchdog.wait()
+    code = attempt.finish(failure)
     if watchdog is not None:
-        if not watchdog.claim():
-            return watchdog.wait()
-        watchdog.dismiss()
-    return attempt.finish(failure)
+        watchdog.dismiss()  # now, not before: its thread would wake and want the interpreter
+    return code

@@ -7,12 +7,13 @@ from gcp_sa_credential_provider.plugin.connect import BadAddress, Endpoint, pars
 from gcp_sa_credential_provider.plugin.failure import Failure
 from gcp_sa_credential_provider.plugin.images import BadPattern, Pattern, parse_pattern
 from gcp_sa_credential_provider.plugin.names import BadName, account_name, only, provider_name
-from gcp_sa_credential_provider.plugin.proxy import Proxy, is_exempt, parse_proxy
 from gcp_sa_credential_provider.plugin.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gcp_sa_credential_provider.plugin.proxy import Proxy
 
     Getter = Callable[[str], str]
 
@@ -51,9 +52,11 @@ class Settings(Value):
 
     def proxy_for(self, endpoint: Endpoint) -> "Proxy | None":
         """The proxy to reach `endpoint` through; None for a direct connection."""
-        if self.proxy and endpoint.tls and not is_exempt(endpoint.address, self.no_proxy):
-            return self.proxy
-        return None
+        if not (self.proxy and endpoint.tls):
+            return None
+        from gcp_sa_credential_provider.plugin.proxy import is_exempt
+
+        return None if is_exempt(endpoint.address, self.no_proxy) else self.proxy
 
 
 def from_environment(environment: "dict[str, str]") -> Settings:
@@ -170,6 +173,8 @@ def _endpoint(get: "Getter", variable: str, default: str) -> Endpoint:
 def _proxy(environment: "dict[str, str]") -> "Proxy | None":
     for variable in ("HTTPS_PROXY", "https_proxy"):
         if text := environment.get(variable):
+            from gcp_sa_credential_provider.plugin.proxy import parse_proxy
+
             try:
                 return parse_proxy(text)
             except BadAddress as error:

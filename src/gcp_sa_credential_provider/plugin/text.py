@@ -34,7 +34,8 @@ def redact(text: str, secrets: "list[str]") -> str:
 def printable(text: str, longest: int) -> str:
     """One line of at most `longest` ASCII characters: blanks for white space, `?` for the rest."""
     text = " ".join(text[: 2 * longest].split())
-    text = "".join(c if " " <= c <= "~" else "?" for c in text)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(c if " " <= c <= "~" else "?" for c in text)
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 

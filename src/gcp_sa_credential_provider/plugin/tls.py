@@ -2,11 +2,13 @@
 
 Where the store comes from: SSL_CERT_FILE and SSL_CERT_DIR as in OpenSSL and Go; otherwise a hashed
 directory, which OpenSSL searches only for the one authority it needs; otherwise the first bundle
-file that a distribution is known to have (the list of Go's crypto/x509/root_linux.go).
+file that a distribution is known to have (the list of Go's crypto/x509/root_linux.go); otherwise,
+in the static file, Mozilla's authorities as they were when it was built. A place that is named or
+known and holds nothing is an error, not a reason to look further.
 
-A bundle of 145 certificates takes OpenSSL some 50 million instructions to load, more than all else
-that this program does. So for Google's hosts only those certificates are loaded first that name an
-authority Google uses (pki.goog/repository). This only ever narrows the node's own store, and
+A bundle of 145 certificates takes OpenSSL some 50 million instructions to load, twice as much as
+all else that this program does. So for Google's hosts only those certificates are loaded first that
+name Google's own authority (pki.goog/repository). This only ever narrows the node's own store, and
 where verification fails with it, the connection is made again with the whole bundle.
 """
 
@@ -47,12 +49,10 @@ if TYPE_CHECKING:
 else:
     Context = _ssl._SSLContext
 
-_AUTHORITIES = (b"Google Trust Services", b"GlobalSign")
+_AUTHORITY = b"Google Trust Services"
 _GOOGLE = ".googleapis.com"
 _FEW = 8  # certificates that are loaded whole without thinking
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
-# Five lines of 64 characters: version, serial number, algorithm and issuer of a certificate.
-_HEAD = 326
 _LARGEST_BUNDLE = 16 * 1024 * 1024  # bytes
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
@@ -83,19 +83,59 @@ def _is_hashed(directory: str) -> bool:
     return any(name[8:9] == "." and name[9:].isdigit() for name in names)
 
 
+def _forms(name: bytes) -> "list[bytes]":
+    """What of `name` stands in base64, whichever byte of three it begins at, cut in halves.
+
+    A line may end within one of the halves, but not in both.
+    """
+    forms = []
+    for skipped in range(3):
+        inner = name[skipped : skipped + (len(name) - skipped) // 6 * 6]
+        text = binascii.b2a_base64(inner, newline=False)
+        forms += [text[: len(text) // 2], text[len(text) // 2 :]]
+    return forms
+
+
 def _named(bundle: bytes) -> bytes:
-    """DER of the certificates that name an authority of Google's; empty: take all."""
-    blocks = bundle.split(_BEGIN)[1:]
-    if len(blocks) < _FEW:
+    """DER of the certificates that name Google's authority; empty: take all.
+
+    The names are looked for as they stand: to decode all of a bundle costs as much as a handshake.
+    """
+    if bundle.count(_BEGIN) < _FEW:
         return b""
-    found = []
+    found = {}
+    for form in _forms(_AUTHORITY):
+        at = bundle.find(form)
+        while at >= 0:
+            begin, end = bundle.rfind(_BEGIN, 0, at) + len(_BEGIN), bundle.find(_END, at)
+            block = bundle[begin:end]
+            if end < 0 or b"-" in block:  # not the layout that all bundles have
+                return b""
+            try:
+                found[begin] = binascii.a2b_base64(block)
+            except ValueError:  # binascii.Error
+                return b""
+            at = bundle.find(form, end)
+    return b"".join(found.values())
+
+
+def _built_in() -> "tuple[str, bytes]":
+    """What the built-in bundle is called and its certificates in DER; empty where there is none."""
     try:
-        for block in blocks:
-            head = binascii.a2b_base64(block[:_HEAD])
-            if any(authority in head for authority in _AUTHORITIES):
-                found.append(binascii.a2b_base64(block[: block.index(_END)]))
-    except ValueError:  # binascii.Error too: not the layout that all bundles have
-        return b""
+        from gcp_sa_credential_provider.plugin import bundle  # type: ignore[attr-defined]
+    except ImportError:
+        return "", b""
+    return f"built-in bundle of {bundle.VERSION}", bundle.DER
+
+
+def _named_in(der: bytes) -> bytes:
+    """What `_named` finds, in certificates one after the other (X.690: two bytes of length)."""
+    found, at = [], 0
+    while at < len(der):
+        size = 4 + int.from_bytes(der[at + 2 : at + 4], "big")
+        if der.find(_AUTHORITY, at, at + size) >= 0:
+            found.append(der[at : at + size])
+        at += size
     return b"".join(found)
 
 
@@ -105,6 +145,7 @@ class TrustStore:
     def __init__(self, cert_file: str, cert_dir: str) -> None:
         self._file = cert_file
         self._dirs = [directory for directory in cert_dir.split(":") if directory]
+        self._built_in = b""
         self._whole: Context | None = None
         self._narrow: Context | None = None
         self._untold = True
@@ -118,9 +159,11 @@ class TrustStore:
             self._dirs = [path for path in DIRECTORIES if _is_hashed(path)][:1]
             if not self._dirs:
                 self._file = next((path for path in BUNDLES if _exists(path)), "")
+                if not self._file:
+                    self.source, self._built_in = _built_in()
         # A directory that is not there is passed over, as in OpenSSL and Go.
         self._dirs = [path for path in self._dirs if _exists(path)]
-        self.source = ", ".join(filter(None, (self._file, *self._dirs)))
+        self.source = self.source or ", ".join(filter(None, (self._file, *self._dirs)))
         if not self.source:
             raise Failure("TLS-STORE", store=", ".join(looked), error="nothing is there")
 
@@ -154,14 +197,19 @@ class TrustStore:
         """The context for a connection to `host`; narrowed for Google's hosts unless `whole`."""
         if self._untold:
             self._find()
-        if host.endswith(_GOOGLE) and self._file and not whole:
-            if self._narrow is None and (der := _named(_read(self._file))):
+        if host.endswith(_GOOGLE) and not whole:
+            if self._narrow is None and (der := self._narrowed()):
                 self._narrow = self._context(der)
             if self._narrow is not None:
                 return self._narrow
         if self._whole is None:
-            self._whole = self._context(b"")
+            self._whole = self._context(self._built_in)
         return self._whole
+
+    def _narrowed(self) -> bytes:
+        if self._built_in:
+            return _named_in(self._built_in)
+        return _named(_read(self._file)) if self._file else b""
 
     def can_widen(self, context: "Context | None") -> bool:
         """Whether a failed verification is worth a second try with the whole bundle."""
