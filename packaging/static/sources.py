@@ -8,6 +8,7 @@ cache: nothing of the machine's own apt is read or changed but its keyring.
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -60,6 +61,17 @@ def _missing(pin: Pin, file: File, why: str) -> BuildError:
     )
 
 
+def _archive() -> str | None:
+    """Where this machine gets Debian's packages; the security archive stands beside it."""
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split()
+    return next((uri.rstrip("/") for uri in listed if uri.rstrip("/").endswith("/debian")), None)
+
+
 def _debian(pin: Pin, file: File) -> Path:
     if shutil.which("apt-get") is None:
         raise _missing(pin, file, "there is no apt-get here")
@@ -68,7 +80,9 @@ def _debian(pin: Pin, file: File) -> Path:
         (root / folder).mkdir(parents=True, exist_ok=True)
     settings = manifest()["debian"]
     stanza = "Types: deb-src\nURIs: {}\nSuites: {}\nComponents: main\nSigned-By: {}\n"
-    archive = "http://deb.debian.org/debian"
+    archive = _archive()
+    if archive is None:
+        raise _missing(pin, file, "no archive of Debian is among this machine's package sources")
     (root / "etc/apt/sources.list.d").mkdir(exist_ok=True)
     (root / "etc/apt/sources.list.d/pinned.sources").write_text(
         stanza.format(archive, " ".join(settings["suites"]), settings["keyring"])
