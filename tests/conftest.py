@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="the program to judge (zipapp, static file), in place of what this checkout has",
     )
+
+
+def pytest_configure() -> None:
+    """Undo what `nohup` or a shell's `&` have set: every program started here would inherit it."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,6 @@ def interrupted(
 ) -> Ended:
     """What is left after a signal while Google is silent."""
     google.faults.set("stall", path="/v1/token")
-    # A test run under nohup would hand an ignored SIGHUP on.
-    before = signal.signal(number, signal.SIG_DFL)
-    try:
-        return _interrupted(plugin, environment, google, asked, number)
-    finally:
-        signal.signal(number, before)
-
-
-def _interrupted(
-    plugin: Launcher, environment: Environment, google: Emulator, asked: bytes, number: int
-) -> Ended:
     with plugin.started(environment, asked) as process:
         google.log.wait_for(lambda entries: any(entry["service"] == "sts" for entry in entries))
         process.send_signal(number)
