@@ -24,6 +24,7 @@ ASAN = tests/process --plugin build/static-asan/plugin \
 
 .PHONY: static-asan
 static-asan: venv ## the process suite over the C part with AddressSanitizer (gcc, libssl-dev)
+	@$(BIN)/python packaging/static/sanitize.py --fault
 	@$(BIN)/python packaging/static/sanitize.py
 	$(BIN)/pytest $(ASAN)
 	@$(BIN)/python packaging/static/sanitize.py --malloc

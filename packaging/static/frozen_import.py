@@ -12,7 +12,8 @@ The C part runs this module first of all, and gives it what it needs. The rules:
 The tests run these rules under an ordinary interpreter.
 """
 
-# The names and arguments are those of the language; types would be read at every image pull.
+# Why so many rules are off: names and arguments are those of `__import__` (the language, 7.11), and
+# types would be read at every image pull.
 # ruff: noqa: A001, A002, ANN001, ANN201, ANN202, ARG001, N807, S102
 
 

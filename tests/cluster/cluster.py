@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from cluster import image, lines
@@ -232,9 +233,9 @@ def _connect(
     house.relay(node.outside, node.inside)
 
 
-def _is_ready(node: dict[str, object]) -> bool:
-    status: dict[str, list[dict[str, str]]] = node["status"]  # type: ignore[assignment]
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in status["conditions"])
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = node["status"]["conditions"]
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 class _Stopwatch:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,8 +95,8 @@ def new_team(cluster: Cluster) -> Iterator[Callable[..., Team]]:
     with ExitStack() as stack:
         stack.callback(cluster.google.faults.clear)
 
-        def make(**arguments: object) -> Team:
-            made = Team(cluster, **arguments)  # type: ignore[arg-type]
+        def make(**arguments: Any) -> Team:
+            made = Team(cluster, **arguments)
             stack.callback(made.delete)
             return made
 

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 def relay(listen: dict[str, Any], target: dict[str, Any]) -> None:
     """Lead connections to `listen` to `target` (host, port, network) until the process ends."""
-    server = _within(listen["network"], lambda: _listening(listen["host"], listen["port"]))
+    server = within(listen["network"], lambda: _listening(listen["host"], listen["port"]))
 
     def serve() -> None:
         while True:
@@ -42,7 +42,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return server
 
 
-def _within(network: str, act: Callable[[], _T]) -> _T:
+def within(network: str, act: Callable[[], _T]) -> _T:
     """What `act` returns in that network; only the calling thread goes there, and comes back."""
     if not network:
         return act()
@@ -64,7 +64,7 @@ def _serve(client: socket.socket, target: dict[str, Any]) -> None:
     with client:
         try:
             address = (target["host"], target["port"])
-            server = _within(target["network"], lambda: socket.create_connection(address))
+            server = within(target["network"], lambda: socket.create_connection(address))
         except OSError:
             return  # the client sees its connection end, as behind any relay
         with server:

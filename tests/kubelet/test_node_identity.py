@@ -7,6 +7,7 @@ the API server publishes.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -47,9 +48,9 @@ def namespace(api: ControlPlane) -> Iterator[Namespace]:
         yield made
 
 
-def start(node: Node, api: ControlPlane, name: str = "node-1", **provider: object) -> Kubelet:
+def start(node: Node, api: ControlPlane, name: str = "node-1", **provider: Any) -> Kubelet:
     """A kubelet of this node, as the original README sets it up (cacheType Token)."""
-    chosen = node.provider(cache_type="Token", **provider)  # type: ignore[arg-type]
+    chosen = node.provider(cache_type="Token", **provider)
     return node.start(chosen, kubeconfig=api.node_kubeconfig(name))
 
 

@@ -3,12 +3,14 @@
 import os
 import resource
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from cluster.relay import relay, within
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from process.launch import Launcher, credentials, refusal
 from process.resolver import NXDOMAIN, SILENT
@@ -125,6 +127,35 @@ def test_ipv6_refuses(
     """IPv4 at once."""
     with FullNameServer(BOTH, tmp_path) as names:
         credentials(static_plugin.run(named, asked, wrapper=names.wrapper))
+
+
+@pytest.fixture
+def island(port: int) -> Iterator[str]:
+    """A network that is nothing but a loopback, from which Google's port leads to the emulator."""
+    name = f"gcp-sa-test-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-netns", name, "link", "set", "lo", "up"], check=True)
+        here = {"host": "127.0.0.1", "port": port}
+        relay({**here, "network": name}, {**here, "network": ""})
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def test_ipv6_without_a_route(
+    static_plugin: Launcher, named: Environment, asked: bytes, tmp_path: Path, island: str
+) -> None:
+    """The kernel says so at once, and IPv4 has the whole budget."""
+    named["GCP_TIMEOUT"] = "2"
+    far = {STS: ["2001:db8::1", "127.0.0.1"]}
+    with ExitStack() as stack:
+        # A socket stays in the network it was made in, so the server is started and ended there.
+        names = within(island, lambda: FullNameServer(far, tmp_path).__enter__())
+        stack.callback(within, island, lambda: names.__exit__(None, None, None))
+        wrapper = ["nsenter", f"--net=/run/netns/{island}", *names.wrapper]
+        credentials(static_plugin.run(named, asked, wrapper=wrapper))
+    assert names.asked == [STS, STS]
 
 
 def test_watchdog_in_32_mib_of_address_space(

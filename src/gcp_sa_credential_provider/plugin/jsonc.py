@@ -33,7 +33,7 @@ def loads(data: bytes) -> object:
     """Decode one JSON document. Raises NotJson, whatever is wrong with it."""
     try:
         text = data.decode("utf-8").strip(" \t\r\n")
-        value, end = _json.make_scanner(_Rules)(text, 0)  # type: ignore[arg-type]
+        value, end = _json.make_scanner(_Rules)(text, 0)  # type: ignore[arg-type]  # typeshed: a JSONDecoder
     except UnicodeDecodeError as error:
         raise NotJson(f"invalid UTF-8 at byte {error.start}") from None
     except StopIteration as stop:

@@ -121,7 +121,7 @@ def _named(bundle: bytes) -> bytes:
 
 def _built_in() -> "tuple[str, bytes]":
     """What the built-in bundle is called and its certificates in DER; empty where there is none."""
-    try:
+    try:  # the static build makes this module
         from gcp_sa_credential_provider.plugin import bundle  # type: ignore[attr-defined]
     except ImportError:
         return "", b""
