@@ -1,4 +1,4 @@
-"""Fixtures of the static tier: the built files, and a kubelet's environment for them."""
+"""Fixtures of the static tier: the built files, and what they are asked."""
 
 import platform
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gcp_sa_credential_provider.demo.issuer import Issuer
-from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from process.launch import Launcher
 from scene import AUDIENCE, request
 from static.files import built
@@ -27,18 +26,6 @@ def static_file() -> Path:
 def static_plugin(static_file: Path) -> Launcher:
     """It as a program."""
     return Launcher("static", (str(static_file),))
-
-
-@pytest.fixture
-def environment(google: Emulator) -> dict[str, str]:
-    """All that a process gets."""
-    return {
-        "GCP_AUDIENCE": AUDIENCE,
-        "GCP_STS_ENDPOINT": google.endpoints["sts"],
-        "GCP_IAM_CREDENTIALS_ENDPOINT": google.endpoints["iam_credentials"],
-        "SSL_CERT_FILE": str(google.ca_pem),
-        "GCP_LOG": "off",
-    }
 
 
 @pytest.fixture

@@ -118,8 +118,13 @@ def check_signature(signed: jws.CompactSignature, keys: Keys) -> None:
 
 
 def _instant(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if number and math.isfinite(value) else None
+    """Seconds since 1970; None for what is no number, or one that no clock can show."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # JSON's integers have no end
+        return None
 
 
 def _invalid_grant(description: str, reason: str) -> OAuthError:
