@@ -1,75 +1,18 @@
 """gcloud manages pools and providers, logs in with a credential file and prints a token."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from clients.gcloud import INSTALL, Gcloud
 from clients.place import EMAIL, NUMBER, PRINCIPAL, PROJECT, REPOSITORY, credential_file
 from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
-_INSTALL = "install the Google Cloud CLI (cloud.google.com/sdk)"
 POOL = ("--workload-identity-pool=fresh-pool", "--location=global")
-
-
-class Gcloud:
-    """gcloud with a configuration of its own, and every endpoint on the emulator."""
-
-    def __init__(self, program: str, google: Emulator, environment: dict[str, str]) -> None:
-        base = google.endpoints
-        overrides = {
-            "IAM": base["iam"],
-            "IAMCREDENTIALS": base["iam_credentials"],
-            "STS": base["sts"],
-            "ARTIFACTREGISTRY": base["iam"],
-            "CLOUDRESOURCEMANAGER": base["iam"],
-        }
-        self._program = program
-        self._environment = {
-            **environment,
-            "CLOUDSDK_CONFIG": f"{environment['HOME']}/gcloud",
-            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(google.ca_pem),
-            "CLOUDSDK_CORE_PROJECT": PROJECT,
-            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-            "CLOUDSDK_CORE_DISABLE_FILE_LOGGING": "1",
-            "CLOUDSDK_CORE_CHECK_GCE_METADATA": "0",
-            **{
-                f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{url}/"
-                for name, url in overrides.items()
-            },
-        }
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The finished process."""
-        return subprocess.run(
-            [self._program, *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    def text(self, *arguments: str) -> str:
-        """The output of a command that must succeed."""
-        done = self.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def json(self, *arguments: str) -> Any:
-        """The output of a command that must succeed, as JSON."""
-        return json.loads(self.text(*arguments, "--format=json"))
-
-    def pools(self, *arguments: str) -> Any:
-        """`gcloud iam workload-identity-pools …`."""
-        return self.json("iam", "workload-identity-pools", *arguments)
 
 
 @pytest.fixture
@@ -86,7 +29,7 @@ def gcloud(
     credentials: Path,
 ) -> Gcloud:
     """Logged in: `auth login` exchanges the token and introspects the result."""
-    gcloud = Gcloud(client("gcloud", _INSTALL), google, environment)
+    gcloud = Gcloud(client("gcloud", INSTALL), google, environment)
     gcloud.text("auth", "login", f"--cred-file={credentials}")
     return gcloud
 

@@ -200,6 +200,11 @@ RULES: dict[str, Rule] = {
         "API messages of Artifact Registry, Resource Manager and IAM",
     ),
     "service-accounts": Rule("service accounts: create, get, list", "documented", MESSAGES),
+    "services": Rule(
+        "Service Usage: get, list, enable and batchEnable; a disabled API refuses its calls",
+        "documented",
+        "Service Usage v1 API messages",
+    ),
     "members": Rule(
         "principal and principalSet by subject, attribute, group and pool; number, no provider,"
         " one attribute, `/` as %2F",

@@ -16,7 +16,7 @@ from gcp_sa_credential_provider.emulator.accounts import account_of
 from gcp_sa_credential_provider.emulator.call import Call, Method
 from gcp_sa_credential_provider.emulator.config import check_member, check_role
 from gcp_sa_credential_provider.emulator.principals import Binding, Policy
-from gcp_sa_credential_provider.emulator.projects import admitted
+from gcp_sa_credential_provider.emulator.projects import RESOURCE_MANAGER, admitted
 from gcp_sa_credential_provider.emulator.rejection import ApiError, ConfigError
 from gcp_sa_credential_provider.emulator.repositories import repository_of
 from gcp_sa_credential_provider.emulator.resources import policy_of, with_policy
@@ -101,7 +101,8 @@ def _policy(given: Mapping[str, Any]) -> Policy:
 
 
 def _project(google: Google, call: Call, kind: str) -> str:
-    return f"projects/{admitted(google, call.params['project'], kind).id}"
+    project = admitted(google, call.params["project"], kind, RESOURCE_MANAGER)
+    return f"projects/{project.id}"
 
 
 def _account(google: Google, call: Call, kind: str) -> str:

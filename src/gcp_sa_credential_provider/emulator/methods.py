@@ -10,6 +10,7 @@ from gcp_sa_credential_provider.emulator import (
     iam_pools,
     projects,
     repositories,
+    services,
     sts,
 )
 
@@ -24,6 +25,7 @@ METHODS = tuple(
             *accounts.METHODS,
             *repositories.METHODS,
             *projects.METHODS,
+            *services.METHODS,
         ),
         key=lambda method: ":" not in method.path,
     )

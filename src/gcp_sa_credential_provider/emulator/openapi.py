@@ -52,6 +52,8 @@ _SHAPES: dict[str, rest.Shape] = {
     "Policy": iam_policies.POLICY_SHAPE,
     "SetIamPolicyRequest": {"policy": iam_policies.POLICY_SHAPE, "updateMask": str},
     "GetIamPolicyRequest": {"options": {"requestedPolicyVersion": int}},
+    "Service": {"name": str, "parent": str, "config": {"name": str}, "state": str},
+    "BatchEnableServicesRequest": {"serviceIds": [str]},
     "Operation": {"name": str, "metadata": dict, "done": bool, "response": dict},
 }
 _LISTS = {
@@ -62,6 +64,7 @@ _LISTS = {
     ),
     "ListServiceAccountsResponse": ("accounts", "ServiceAccount"),
     "ListRepositoriesResponse": ("repositories", "Repository"),
+    "ListServicesResponse": ("services", "Service"),
 }
 _ERRORS = {
     "OAuthError": {"error": str, "error_description": str},
@@ -87,8 +90,8 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": (
                 "What the emulator serves of STS v1, IAM v1, IAM Credentials v1, Artifact Registry"
-                " v1 and Resource Manager v1 and v3. Images are served by the OCI distribution"
-                " specification below /v2/."
+                " v1, Resource Manager v1 and v3 and Service Usage v1. Images are served by the"
+                " OCI distribution specification below /v2/."
             ),
         },
         "paths": dict(sorted(paths.items())),

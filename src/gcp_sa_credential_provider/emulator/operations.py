@@ -28,20 +28,32 @@ class Operations:
 
         `response`: message type and resource. Returns what the caller is told now.
         """
-        name = f"{target}/operations/{secrets.token_hex(16)}"
         kind, resource = response
-        operation = {
-            "name": name,
-            "metadata": {
-                "@type": f"{_TYPES}OperationMetadata",
-                "createTime": timestamp(now),
-                "target": target,
-                "verb": verb,
-                "apiVersion": "v1",
-            },
-            "done": True,
-            "response": {"@type": f"{_TYPES}{kind}", **resource},
+        metadata = {
+            "@type": f"{_TYPES}OperationMetadata",
+            "createTime": timestamp(now),
+            "target": target,
+            "verb": verb,
+            "apiVersion": "v1",
         }
+        return self.add(
+            f"{target}/operations/{secrets.token_hex(16)}",
+            metadata,
+            {"@type": f"{_TYPES}{kind}", **resource},
+            now,
+            life,
+        )
+
+    def add(
+        self,
+        name: str,
+        metadata: Mapping[str, Any],
+        response: Mapping[str, Any],
+        now: float,
+        life: int,
+    ) -> dict[str, Any]:
+        """An operation under a name of the service's own. Returns what the caller is told now."""
+        operation = {"name": name, "metadata": metadata, "done": True, "response": response}
         self._known[name] = (now + life, operation)
         while len(self._known) > _CAPACITY:
             self._known.popitem(last=False)

@@ -18,13 +18,33 @@ from gcp_sa_credential_provider.emulator.resources import Project
 from gcp_sa_credential_provider.emulator.state import Google
 
 _IAM = "iam.googleapis.com"
+RESOURCE_MANAGER = "cloudresourcemanager.googleapis.com"
+ARTIFACT_REGISTRY = "artifactregistry.googleapis.com"
+_TITLES = {
+    _IAM: "Identity and Access Management (IAM) API",
+    RESOURCE_MANAGER: "Cloud Resource Manager API",
+    ARTIFACT_REGISTRY: "Artifact Registry API",
+}
 
 
-def admitted(google: Google, name: str, kind: str) -> Project:
+def admitted(google: Google, name: str, kind: str, api: str = _IAM) -> Project:
     """The project by id or number, if its quota (`iamReads`, `iamWrites`) has room.
 
-    Raises ApiError: 403 for no such project or a disabled API, 429.
+    `api` is what must be enabled there. Raises ApiError: 403 for no such project or a disabled
+    API, 429.
     """
+    project = known(google, name)
+    if api in project.disabled_services:
+        raise service_disabled(_TITLES[api], api, project.number)
+    quotas = google.resources.options.quotas
+    if not google.quotas.take(kind, project.number, quotas, google.clock.now()):
+        metric = "Read requests" if kind == "iamReads" else "Write requests"
+        raise quota_exceeded(metric, _IAM, project.number)
+    return project
+
+
+def known(google: Google, name: str) -> Project:
+    """The project by id or number. Raises ApiError 403."""
     project = google.resources.projects.get(name)
     if project is None:
         raise ApiError(
@@ -33,17 +53,11 @@ def admitted(google: Google, name: str, kind: str) -> Project:
             f"no project {name}",
             [error_info("CONSUMER_INVALID", _IAM, consumer=f"projects/{name}")],
         )
-    if _IAM in project.disabled_services:
-        raise service_disabled("Identity and Access Management (IAM) API", _IAM, project.number)
-    quotas = google.resources.options.quotas
-    if not google.quotas.take(kind, project.number, quotas, google.clock.now()):
-        metric = "Read requests" if kind == "iamReads" else "Write requests"
-        raise quota_exceeded(metric, _IAM, project.number)
     return project
 
 
 def _get_v1(google: Google, call: Call) -> Mapping[str, Any]:
-    project = admitted(google, call.params["project"], "iamReads")
+    project = admitted(google, call.params["project"], "iamReads", RESOURCE_MANAGER)
     return {
         "projectId": project.id,
         "projectNumber": project.number,
@@ -53,7 +67,7 @@ def _get_v1(google: Google, call: Call) -> Mapping[str, Any]:
 
 
 def _get_v3(google: Google, call: Call) -> Mapping[str, Any]:
-    project = admitted(google, call.params["project"], "iamReads")
+    project = admitted(google, call.params["project"], "iamReads", RESOURCE_MANAGER)
     return {
         "name": f"projects/{project.number}",
         "projectId": project.id,

@@ -8,7 +8,7 @@ from typing import Any
 
 from gcp_sa_credential_provider.emulator import rest
 from gcp_sa_credential_provider.emulator.call import Call, Method
-from gcp_sa_credential_provider.emulator.projects import admitted
+from gcp_sa_credential_provider.emulator.projects import ARTIFACT_REGISTRY, admitted
 from gcp_sa_credential_provider.emulator.rejection import ApiError
 from gcp_sa_credential_provider.emulator.resources import Repository
 from gcp_sa_credential_provider.emulator.state import Google
@@ -16,7 +16,7 @@ from gcp_sa_credential_provider.emulator.state import Google
 
 def repository_of(google: Google, call: Call, kind: str, permission: str) -> Repository:
     """The repository that the path names. Raises ApiError 403, also where there is none."""
-    project = admitted(google, call.params["project"], kind)
+    project = admitted(google, call.params["project"], kind, ARTIFACT_REGISTRY)
     name = _parent(call, project.id) + f"/{call.params['repository']}"
     repository = google.resources.repositories.get(name)
     if repository is None:
@@ -34,7 +34,7 @@ def _get(google: Google, call: Call) -> Mapping[str, Any]:
 
 
 def _list(google: Google, call: Call) -> Mapping[str, Any]:
-    project = admitted(google, call.params["project"], "iamReads")
+    project = admitted(google, call.params["project"], "iamReads", ARTIFACT_REGISTRY)
     parent = _parent(call, project.id)
     entries, more = rest.page(
         {
