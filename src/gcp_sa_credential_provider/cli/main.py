@@ -16,7 +16,11 @@ COMMANDS = {
     "demo": "the main job, whole, on the embedded emulator",
     "emulate": "Google in a box: STS, IAM Credentials and a registry on loopback",
     "explain": "what an error code or a text in a log means, and how to fix it",
+    "node": "put the plugin onto this node, look after it there, take it off again",
+    "render": "write all files of a fleet: for Google, for Kubernetes, for the nodes",
+    "setup": "ask a cluster, and write the description of the fleet",
 }
+_EXTRAS = {"demo": "emulator", "emulate": "emulator", "render": "setup", "setup": "setup"}
 
 
 class Command(Protocol):
@@ -75,21 +79,25 @@ def _module(name: str) -> Command:
 def main(argv: Sequence[str]) -> int:
     """Run the command that `argv` names. Returns the exit code; usage errors exit 2."""
     named = next((word for word in argv if not word.startswith("-")), None)
-    top = parser(named)
-    args = top.parse_args(argv)
-    if args.command is None:
-        top.print_help(sys.stderr)
-        return 2
     try:
-        code: int = _module(args.command).run(args)
-        sys.stdout.flush()
+        return _run(argv, named)
     except BrokenPipeError:  # `... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ModuleNotFoundError as error:
         sys.stderr.write(
-            f"gcp-sa-credential-provider {args.command}: the Python module {error.name} is not "
-            "installed. Fix: pip install 'gcp-sa-credential-provider[emulator]'\n"
+            f"gcp-sa-credential-provider {named}: the Python module {error.name} is not installed."
+            f" Fix: pip install 'gcp-sa-credential-provider[{_EXTRAS.get(str(named), 'setup')}]'\n"
         )
         return 2
+
+
+def _run(argv: Sequence[str], named: str | None) -> int:
+    top = parser(named)
+    args = top.parse_args(argv)
+    if args.command is None:
+        top.print_help(sys.stderr)
+        return 2
+    code: int = _module(args.command).run(args)
+    sys.stdout.flush()
     return code
