@@ -1,0 +1,527 @@
+"""`setup` as a process, against an API server over real TLS: what it writes and refuses."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc.jwk import ECKey
+
+from gcp_sa_credential_provider.demo.issuer import Issuer
+from process import launch
+from process.api_server import METADATA_ONLY, TOKEN, ApiServer, node, status
+
+SAID = [
+    *("--name", "east", "--project-id", "my-project", "--project-number", "123456789012"),
+    *("--repository", "europe-docker.pkg.dev/my-project/images", "--pull", "team-0/robot-1"),
+]
+EVERY_FLAG = "--name CLUSTER, --project-id ID, --project-number NUMBER"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, issuer: Issuer) -> Iterator[ApiServer]:
+    """A small k3s cluster."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with ApiServer(folder, json.loads(issuer.jwks)) as running:
+        yield running
+
+
+class Setup:
+    """The command in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def __call__(self, kubeconfig: Path | None, *words: str, **environment: str) -> launch.Ended:
+        """Run it; whatever it says, no token is in it."""
+        command, handed = launch.console().command, launch.console().environment
+        named = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
+        done = subprocess.run(
+            [*command, "setup", *named, *words],
+            cwd=self.folder,
+            env={**handed, "PATH": os.environ["PATH"], "HOME": str(self.folder), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert TOKEN.encode() not in done.stdout + done.stderr
+        assert b"Traceback" not in done.stderr
+        return launch.Ended(done.returncode, done.stdout, done.stderr)
+
+    def refusal(self, kubeconfig: Path | None, *words: str) -> tuple[int, str]:
+        """Exit code and what is said, of a run that writes nothing."""
+        before = self.files()
+        ended = self(kubeconfig, *words)
+        assert ended.code != 0
+        assert self.files() == before
+        return ended.code, ended.stderr.decode().removeprefix("gcp-sa-credential-provider setup: ")
+
+    def files(self) -> dict[str, bytes]:
+        """Contents by name, hidden files too."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    def fleet(self) -> Any:
+        """What fleet.yaml says."""
+        return yaml.safe_load((self.folder / "fleet.yaml").read_text())
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """The command, in an empty folder."""
+    return Setup(tmp_path / "here")
+
+
+def test_whole(setup: Setup, cluster: ApiServer, issuer: Issuer) -> None:
+    """Issuer, keys, versions and node groups from the cluster, the rest from flags."""
+    cluster.nodes = 11
+    ended = setup(cluster.kubeconfig(), *SAID)
+    assert (ended.code, ended.stderr) == (0, b"")
+    assert sorted(setup.files()) == ["east.jwks.json", "fleet.yaml"]
+    assert setup.fleet() == {
+        "version": 1,
+        "google": {"projectId": "my-project", "projectNumber": "123456789012"},
+        "clusters": [
+            {
+                "name": "east",
+                "issuer": "https://kubernetes.default.svc.cluster.local",
+                "keys": "uploaded",
+                "jwks": "east.jwks.json",
+                "kubernetes": "1.34",
+                "cacheType": "ServiceAccount",
+                "nodes": [
+                    {
+                        "name": "nodes",
+                        "distribution": "k3s",
+                        "kubernetes": "1.34",
+                        "architectures": ["amd64", "arm64"],
+                    }
+                ],
+            }
+        ],
+        "repositories": [{"name": "images", "location": "europe"}],
+        "pull": [{"cluster": "east", "namespace": "team-0", "serviceAccount": "robot-1"}],
+    }
+    uploaded = json.loads(setup.files()["east.jwks.json"])
+    (key,) = json.loads(issuer.jwks)["keys"]
+    assert uploaded == {"keys": [key]}
+    assert b"nodes 9 x k3s 1.34 amd64 (containerd): kubeletVersion with +k3s" in ended.stdout
+    assert b"ServiceAccounts 5, of which 0 cannot pull" in ended.stdout
+    assert {authorization for _, _, authorization in cluster.asked} == {f"Bearer {TOKEN}"}
+
+
+def test_again_changes_nothing(setup: Setup, cluster: ApiServer) -> None:
+    """The same cluster, the same words: nothing is written, and no --yes is needed."""
+    setup(cluster.kubeconfig(), *SAID)
+    before = setup.files()
+    ended = setup(cluster.kubeconfig(), *SAID)
+    assert (ended.code, setup.files()) == (0, before)
+    assert b"fleet.yaml says all this already" in ended.stdout
+
+
+def test_known_things_are_not_wanted_again(setup: Setup, cluster: ApiServer) -> None:
+    """Of a cluster that is in the file, its name is enough."""
+    setup(cluster.kubeconfig(), *SAID)
+    assert setup(cluster.kubeconfig(), "--name", "east").code == 0
+
+
+def test_what_is_there_is_not_changed_unasked(setup: Setup, cluster: ApiServer) -> None:
+    """The diff is shown; --yes writes it, with the comments and the mode that the file had."""
+    setup(cluster.kubeconfig(), *SAID)
+    file = setup.folder / "fleet.yaml"
+    file.write_text("# ours\n" + file.read_text())
+    file.chmod(0o600)
+    cluster.version = "v1.35.0+k3s1"
+    before = setup.files()
+    ended = setup(cluster.kubeconfig(), "--name", "east")
+    assert (ended.code, setup.files()) == (2, before)
+    assert b'-    kubernetes: "1.34"\n+    kubernetes: "1.35"\n' in ended.stdout
+    assert ended.stderr == (
+        b"gcp-sa-credential-provider setup: fleet.yaml: would change, see above. Fix: add --yes to"
+        b" change what is there\n"
+    )
+    dry = setup(cluster.kubeconfig(), "--name", "east", "--yes", "--dry-run")
+    assert (dry.code, setup.files()) == (0, before)
+    assert setup(cluster.kubeconfig(), "--name", "east", "--yes").code == 0
+    assert file.read_text() == before["fleet.yaml"].decode().replace(
+        'kubernetes: "1.34"\n    cacheType', 'kubernetes: "1.35"\n    cacheType'
+    )
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_cluster(setup: Setup, cluster: ApiServer) -> None:
+    """It is added; project and repositories are known from the first."""
+    setup(cluster.kubeconfig(), *SAID)
+    kubeconfig = cluster.kubeconfig()
+    assert setup(kubeconfig, "--name", "west", "--pull", "*", "--yes").code == 0
+    fleet = setup.fleet()
+    assert [one["name"] for one in fleet["clusters"]] == ["east", "west"]
+    assert fleet["pull"][1:] == [{"cluster": "west"}]
+
+
+def test_everything_missing_is_named_at_once(setup: Setup, cluster: ApiServer) -> None:
+    """Without a terminal nothing is asked, and the long list is not even read."""
+    cluster.issuer = "https://issuer.example.com"
+    assert setup.refusal(cluster.kubeconfig()) == (
+        2,
+        (
+            "command line: not everything is said, and there is no terminal to ask at (missing:"
+            f" {EVERY_FLAG}, --keys uploaded|fetched, --repository PREFIX, --pull WHO). Fix: add"
+            " these flags\n"
+        ),
+    )
+    assert not any("serviceaccounts" in path for path, _, _ in cluster.asked)
+
+
+def peak(setup: Setup, cluster: ApiServer) -> int:
+    """Kilobytes of memory that a run needed at most."""
+    command = [*launch.console().command, "setup", "--kubeconfig", str(cluster.kubeconfig())]
+    environment = {**launch.console().environment, "HOME": str(setup.folder)}
+    with subprocess.Popen(
+        [*command, *SAID, "--dry-run"],
+        cwd=setup.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as running:
+        _, code, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(code)
+    assert running.returncode == 0
+    return usage.ru_maxrss
+
+
+def test_a_large_cluster(setup: Setup, cluster: ApiServer) -> None:
+    """5,000 nodes and 50,000 ServiceAccounts: pages come and go, names alone are kept."""
+    small = peak(setup, cluster)
+    cluster.asked.clear()
+    cluster.nodes, cluster.accounts, cluster.sent = 5_000, 50_000, 0
+    assert peak(setup, cluster) - small < 20 * 1024
+    assert cluster.sent > 30_000_000
+    lists = [path for path, _, _ in cluster.asked if "limit=" in path]
+    assert len([path for path in lists if path.startswith("/api/v1/nodes")]) == 50
+    assert len([path for path in lists if path.startswith("/api/v1/serviceaccounts")]) == 100
+    kinds = {accept for path, accept, _ in cluster.asked if "serviceaccounts" in path}
+    assert kinds == {METADATA_ONLY}
+
+
+def test_lists_that_expire_are_begun_again(setup: Setup, cluster: ApiServer) -> None:
+    """410 Gone halfway: every object is counted once."""
+    cluster.nodes, cluster.accounts = 250, 1_200
+    cluster.expire_once = {"/api/v1/nodes", "/api/v1/serviceaccounts"}
+    ended = setup(cluster.kubeconfig(), *SAID)
+    assert ended.code == 0
+    assert b"nodes 225 x k3s" in ended.stdout
+    assert b"ServiceAccounts 1200, of which 0 cannot pull" in ended.stdout
+    assert cluster.expire_once == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        (
+            "/openid/v1/jwks",
+            status(403, 'forbidden: User "me" cannot get path "/openid/v1/jwks"'),
+            (
+                'HTTP 403 (forbidden: User "me" cannot get path "/openid/v1/jwks"). Fix: bind the'
+                " ClusterRole system:service-account-issuer-discovery to your user, or have an"
+                " administrator run"
+            ),
+        ),
+        (
+            "/.well-known/openid-configuration",
+            status(401, "Unauthorized"),
+            "HTTP 401 (Unauthorized). Fix: log in to the cluster again",
+        ),
+        (
+            "/api/v1/nodes",
+            status(403, 'nodes is forbidden: User "me" cannot list resource "nodes"'),
+            "Fix: let your user list nodes, or say with --distribution and --kubernetes how they",
+        ),
+        (
+            "/api/v1/serviceaccounts",
+            status(403, "serviceaccounts is forbidden"),
+            "Fix: let your user list serviceaccounts, or give --no-service-accounts",
+        ),
+        ("/version", status(500, "etcd is away"), "HTTP 500 (etcd is away). Fix: see whether"),
+        ("/version", (302, b""), "HTTP 302 (no text). Fix: see whether `kubectl get --raw`"),
+        (
+            "/version",
+            (200, b"<html><title>Log in</title>"),
+            (
+                "the answer is no JSON object (it begins: <html><title>Log in</title>). Fix: see"
+                " whether the kubeconfig's server is a Kubernetes API server, not a login page"
+            ),
+        ),
+        ("/version", (200, b"[]"), "the answer is no JSON object (it begins: [])"),
+        ("/version", (200, b"{}"), "gitVersion is None, not v1.N.P"),
+        ("/version", (200, b" " * 1048577), "the answer is longer than 1048576 bytes"),
+        ("/api/v1/nodes", (200, b'{"kind":"Pod"}'), "the answer is no list (kind Pod)"),
+        (
+            "/api/v1/nodes",
+            (200, b'{"items":[],"metadata":{"continue":"x"}}'),
+            "the list does not go on: the same continue token came twice",
+        ),
+        ("/openid/v1/jwks", (200, b'{"keys":[]}'), "the document holds no keys"),
+        (
+            "/version",
+            (500, f"echo: {TOKEN} eyJhbGciOiJSUzI1NiJ9.e30.AAAA".replace(TOKEN, "").encode()),
+            "HTTP 500 (echo: [REDACTED])",
+        ),
+    ],
+)
+def test_answers(
+    setup: Setup, cluster: ApiServer, path: str, answer: tuple[int, bytes], said: str
+) -> None:
+    """Every answer that is not what was asked for: where, what, and what to do."""
+    cluster.instead[path] = answer
+    code, text = setup.refusal(cluster.kubeconfig(), *SAID)
+    assert code == 1
+    assert text.startswith(f"{cluster.url} (context admin@east){path}: ")
+    assert said in text
+
+
+def test_nodes_need_not_be_read(setup: Setup, cluster: ApiServer) -> None:
+    """Who may not list nodes says how they are."""
+    cluster.instead["/api/v1/nodes"] = status(403, "forbidden")
+    words = ["--distribution", "rke2", "--kubernetes", "1.33", "--architecture", "arm64"]
+    assert setup(cluster.kubeconfig(), *SAID, *words).code == 0
+    (written,) = setup.fleet()["clusters"]
+    assert written["kubernetes"] == "1.34", "the API server still says its own"
+    assert written["nodes"] == [
+        {
+            "name": "nodes",
+            "distribution": "rke2",
+            "kubernetes": "1.33",
+            "architectures": ["arm64"],
+        }
+    ]
+
+
+def test_the_wrong_ca(setup: Setup, cluster: ApiServer) -> None:
+    code, text = setup.refusal(cluster.kubeconfig(ca=trustme.CA()), *SAID)
+    assert code == 1
+    assert "TLS failed" in text
+    assert "certificate verify failed" in text
+    assert "Fix: correct certificate-authority-data" in text
+    assert cluster.asked == []
+
+
+def test_no_answer(setup: Setup, cluster: ApiServer) -> None:
+    """A request that is never answered ends when --request-timeout says so."""
+    cluster.silent.add("/version")
+    words = (*SAID, "--request-timeout", "0.5")
+    code, text = setup.refusal(cluster.kubeconfig(), *words)
+    assert code == 1
+    assert "/version: no answer within 0.5 s. Fix: see whether the API server is reached" in text
+
+
+def test_nobody_listens(setup: Setup, cluster: ApiServer) -> None:
+    kubeconfig = cluster.kubeconfig()
+    with socket.socket() as bound:  # held, but not listened on
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        kubeconfig.write_text(
+            kubeconfig.read_text().replace(cluster.url, f"https://127.0.0.1:{port}")
+        )
+        code, text = setup.refusal(kubeconfig, *SAID)
+    assert code == 1
+    assert "not reached" in text
+    assert "Connection refused" in text
+
+
+def test_an_embedded_client_key_touches_no_disk(setup: Setup, cluster: ApiServer) -> None:
+    """It is used, though there is no place for a temporary file."""
+    made = cluster.client("somebody")
+    (chain,) = made.cert_chain_pems
+    embedded: dict[str, Any] = {
+        "client-certificate-data": base64.b64encode(chain.bytes()).decode(),
+        "client-key-data": base64.b64encode(made.private_key_pem.bytes()).decode(),
+    }
+    nowhere = str(setup.folder / "nowhere")
+    ended = setup(cluster.kubeconfig(**embedded), *SAID, TMPDIR=nowhere)
+    assert (ended.code, ended.stderr) == (0, b"")
+    assert cluster.clients == {"somebody"}
+
+
+def test_a_credential_plugin(setup: Setup, cluster: ApiServer) -> None:
+    """Its token is sent, and shown nowhere."""
+    plugin = cluster.folder / "plugin"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": TOKEN},
+    }
+    plugin.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(credential)}\nEND\n")
+    plugin.chmod(0o755)
+    execution = {"apiVersion": credential["apiVersion"], "command": str(plugin)}
+    assert setup(cluster.kubeconfig(exec=execution), *SAID).code == 0
+    assert {authorization for _, _, authorization in cluster.asked} == {f"Bearer {TOKEN}"}
+
+
+def test_names_too_long_for_google(setup: Setup, cluster: ApiServer) -> None:
+    """They are listed with the way out; one that is to pull is refused."""
+    long = "a" * 100
+    cluster.account = lambda index: {
+        "metadata": {"namespace": "team-0", "name": f"robot-{index}" if index else long}
+    }
+    ended = setup(cluster.kubeconfig(), *SAID)
+    assert ended.code == 0
+    assert b"ServiceAccounts 5, of which 1 cannot pull" in ended.stdout
+    assert f"    team-0/{long} (129 bytes)\n".encode() in ended.stdout
+    assert b"whose namespace and name have together 104 bytes at most\n" in ended.stdout
+    (setup.folder / "fleet.yaml").unlink()
+    (setup.folder / "east.jwks.json").unlink()
+    code, text = setup.refusal(cluster.kubeconfig(), *SAID, "--pull", f"team-0/{long}")
+    assert code == 2
+    assert text.startswith(f"pull team-0/{long}: its name is too long for Google. Fix: pods of")
+
+
+def test_a_shared_pool_leaves_less_room(setup: Setup, cluster: ApiServer) -> None:
+    """Its prefix counts, and a pool for each cluster is the other way out."""
+    long = "a" * 96
+    cluster.account = lambda index: {
+        "metadata": {"namespace": "team-0", "name": f"robot-{index}" if index else long}
+    }
+    ended = setup(cluster.kubeconfig(), *SAID, "--shared-pool", "all-clusters")
+    assert ended.code == 0
+    assert f"    team-0/{long} (131 bytes)\n".encode() in ended.stdout
+    assert b"together 98 bytes at most, or the fleet a pool for each cluster" in ended.stdout
+    assert setup.fleet()["google"]["sharedPool"] == "all-clusters"
+
+
+def test_an_issuer_with_a_curve_that_google_does_not_know(setup: Setup, cluster: ApiServer) -> None:
+    key = ECKey.import_key(ec.generate_private_key(ec.SECP384R1()).public_key())
+    cluster.jwks = {"keys": [{**key.as_dict(private=False), "kid": "a", "alg": "ES384"}]}
+    code, text = setup.refusal(cluster.kubeconfig(), *SAID)
+    assert code == 1
+    assert "its curve is 'P-384', and Google takes P-256" in text
+    assert "Fix: sign ServiceAccount tokens with an RSA key" in text
+
+
+def test_eks_is_never_uploaded(setup: Setup, cluster: ApiServer) -> None:
+    cluster.issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123"
+    cluster.version = "v1.34.1-eks-113cf36"
+    base = node(1)
+    base["status"]["nodeInfo"]["kubeletVersion"] = "v1.34.1-eks-113cf36"
+    cluster.node = lambda _: base
+    assert setup(cluster.kubeconfig(), *SAID).code == 0
+    (written,) = setup.fleet()["clusters"]
+    assert (written["keys"], "jwks" in written) == ("fetched", False)
+    assert written["nodes"][0]["distribution"] == "eks"
+    assert list(setup.files()) == ["fleet.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"version": "v1.32.9+k3s1"},
+            "Kubernetes 1.32: kubelets can ask for tokens for image pulls from 1.33 on",
+        ),
+        ({"issuer": "http://k.example.com"}, "it is not https, and Google takes no other"),
+    ],
+)
+def test_clusters_that_cannot_be_set_up(
+    setup: Setup, cluster: ApiServer, change: dict[str, str], said: str
+) -> None:
+    for name, value in change.items():
+        setattr(cluster, name, value)
+    code, text = setup.refusal(cluster.kubeconfig(), *SAID)
+    assert (code, said in text) == (1, True)
+
+
+def test_a_cluster_of_nodes_that_cannot_be_set_up(setup: Setup, cluster: ApiServer) -> None:
+    """GKE's nodes have their own provider."""
+    base = node(1)
+    base["status"]["nodeInfo"]["kubeletVersion"] = "v1.34.1-gke.1829001"
+    cluster.node = lambda _: base
+    cluster.issuer = "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c"
+    code, text = setup.refusal(cluster.kubeconfig(), *SAID)
+    assert code == 1
+    assert "nodes: none of them can be set up (GKE: its nodes have Google's own credential" in text
+
+
+class Saved:
+    """The two documents of a cluster as files."""
+
+    def __init__(self, folder: Path, issuer: Issuer) -> None:
+        configuration, jwks = folder / "openid-configuration.json", folder / "jwks.json"
+        configuration.write_text(json.dumps({"issuer": "https://kubernetes.default.svc"}))
+        jwks.write_text(issuer.jwks)
+        self.flags = ["--openid-configuration", str(configuration), "--jwks", str(jwks)]
+
+
+def test_saved_documents(setup: Setup, tmp_path: Path, issuer: Issuer) -> None:
+    """What they cannot say is wanted as flags, then the same comes out."""
+    saved = Saved(tmp_path, issuer).flags
+    code, text = setup.refusal(None, *saved)
+    assert code == 2
+    missing = f"{EVERY_FLAG}, --kubernetes MINOR, --distribution NAME"
+    assert f"(missing: {missing}, --repository PREFIX, --pull WHO)" in text
+    ended = setup(None, *saved, *SAID, "--kubernetes", "v1.33.5", "--distribution", "kubeadm")
+    assert (ended.code, ended.stderr) == (0, b"")
+    (written,) = setup.fleet()["clusters"]
+    assert (written["issuer"], written["kubernetes"], written["nodes"]) == (
+        "https://kubernetes.default.svc",
+        "1.33",
+        [
+            {
+                "name": "nodes",
+                "distribution": "kubeadm",
+                "kubernetes": "1.33",
+                "architectures": ["amd64"],
+            }
+        ],
+    )
+    assert setup(None, *saved, "--name", "east").code == 0, "the file says the rest"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jwks", "x"], "one of --openid-configuration and --jwks is missing"),
+        (
+            ["--jwks", "x", "--openid-configuration", "y", "--context", "z"],
+            "--kubeconfig and --context name a cluster, and so do",
+        ),
+        (["--distribution", "gentoo"], "'gentoo' is not known. Fix: use one of k3s, rke2"),
+        (["--project-id", "123"], "is a project number, and the id belongs here"),
+        (["--request-timeout", "-1"], "'-1' is not a number of seconds"),
+        (["--pull", "Backend"], "has capital letters"),
+    ],
+)
+def test_wrong_usage(setup: Setup, words: list[str], said: str) -> None:
+    code, text = setup.refusal(None, *words)
+    assert (code, said in text) == (2, True)
+
+
+def test_flags_of_the_whole_fleet_do_not_move_it(setup: Setup, cluster: ApiServer) -> None:
+    setup(cluster.kubeconfig(), *SAID)
+    words = ["--name", "west", "--pull", "*", "--shared-pool", "all-clusters"]
+    assert setup.refusal(cluster.kubeconfig(), *words) == (
+        2,
+        (
+            "--shared-pool: is all-clusters, and fleet.yaml has none. Fix: leave it out; to change"
+            " it for the whole fleet, edit the file\n"
+        ),
+    )
+
+
+def test_a_fleet_that_is_wrong(setup: Setup, cluster: ApiServer) -> None:
+    """What is there must be right before anything is added: line and column are told."""
+    setup(cluster.kubeconfig(), *SAID)
+    file = setup.folder / "fleet.yaml"
+    file.write_text(file.read_text().replace("location: europe", "location: europe-west4-a"))
+    code, text = setup.refusal(cluster.kubeconfig(), *SAID, "--yes")
+    assert code == 2
+    assert text.startswith("fleet.yaml:24:5: repositories[0].location: 'europe-west4-a' is a zone")
