@@ -1,0 +1,65 @@
+variable "project_id" {
+  description = "Id of the project that holds the pools."
+  type        = string
+
+  validation {
+    condition     = !can(regex("^[0-9]+$", var.project_id))
+    error_message = "project_id is the project's id, not its number."
+  }
+}
+
+variable "universe_domain" {
+  description = "The universe's domain; principals and audiences hold it."
+  type        = string
+  default     = "googleapis.com"
+}
+
+variable "shared_pool" {
+  description = "Id of one pool for all clusters. Left out, every cluster has a pool of its own, which is safer: clusters of one kind say the same issuer and the same subjects."
+  type        = string
+  default     = null
+}
+
+variable "clusters" {
+  description = "The clusters by name: `issuer` byte for byte; `jwks_json` where Google cannot fetch the keys; `pool` and `provider` ids (default: k8s-NAME); `map_pod` maps the pod's name, for cacheType Token alone; `google_service_account` is impersonated for all pulls."
+  type = map(object({
+    issuer                 = string
+    jwks_json              = optional(string)
+    pool                   = optional(string)
+    provider               = optional(string)
+    map_pod                = optional(bool, false)
+    google_service_account = optional(string)
+  }))
+}
+
+variable "repositories" {
+  description = "The Artifact Registry repositories by a name of your choice: `location`, `repository` (default: the name) and `project` (default: project_id)."
+  type = map(object({
+    location   = string
+    repository = optional(string)
+    project    = optional(string)
+  }))
+}
+
+variable "pull" {
+  description = "Who may pull: a ServiceAccount; without `service_account` a whole namespace; without `namespace` a whole cluster. `repositories` by their names above (default: all); `google_service_account` is impersonated for this one."
+  type = list(object({
+    cluster                = string
+    namespace              = optional(string)
+    service_account        = optional(string)
+    repositories           = optional(list(string))
+    google_service_account = optional(string)
+  }))
+}
+
+variable "create_service_accounts" {
+  description = "Make the impersonated service accounts that are of project_id."
+  type        = bool
+  default     = true
+}
+
+variable "enable_apis" {
+  description = "Enable the APIs that are needed in project_id."
+  type        = bool
+  default     = true
+}

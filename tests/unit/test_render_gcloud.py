@@ -1,0 +1,129 @@
+"""The rendered script as text: its quoting, its keys, its comments. tests/clients runs it."""
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gcp_sa_credential_provider.fleet.plan import Plan
+from gcp_sa_credential_provider.render import gcloud
+from gcp_sa_credential_provider.render.gcloud import pairs
+from gcp_sa_credential_provider.render.shell import Verbatim, command
+from unit import plans
+
+
+@pytest.fixture(params=sorted(plans.FLEETS))
+def plan(request: pytest.FixtureRequest, tmp_path: Path) -> Plan:
+    """The plan of each sample fleet."""
+    return plans.plan(request.param, tmp_path)
+
+
+def calls(plan: Plan) -> list[list[str]]:
+    """The words of each call in `converge`, as a shell reads them."""
+    text = gcloud.files(plan)[gcloud.SCRIPT]
+    body = text.partition("converge() {\n")[2].partition("\n}\n")[0]
+    lexer = shlex.shlex(body.replace("\\\n", " "), posix=True, punctuation_chars="\n")
+    lexer.whitespace, lexer.whitespace_split = " ", True
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if word.strip("\n"):
+            found[-1].append(word)
+        else:
+            found.append([])
+    return [words for words in found if words]
+
+
+def test_bash_reads_it(plan: Plan) -> None:
+    """Without running it."""
+    script = gcloud.files(plan)[gcloud.SCRIPT]
+    done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_grant_is_a_word(plan: Plan) -> None:
+    """Roles, places and members, as the plan has them."""
+    granted = {
+        (words[1], words[4], member)
+        for words in calls(plan)
+        if words[0] == "grant"
+        for member in words[words.index("--") + 1 :]
+    }
+    assert granted == {
+        (
+            grant.role,
+            grant.repository.name if grant.repository else grant.account,
+            grant.member,
+        )
+        for grant in plan.grants
+    }
+
+
+def test_providers_are_words(plan: Plan) -> None:
+    """What is compared with Google's answer, and what is sent."""
+    found = {words[2]: words for words in calls(plan) if words[0] == "provider"}
+    assert set(found) == {cluster.provider for cluster in plan.clusters}
+    for cluster in plan.clusters:
+        words = found[cluster.provider]
+        wanted = json.loads(words[4])
+        assert wanted.get("attributeCondition") == cluster.condition
+        assert wanted["attributeMapping"] == cluster.mapping
+        assert wanted["oidc"] == {"issuerUri": cluster.issuer}
+        assert f"--attribute-condition={cluster.condition or ''}" in words
+        assert f"--issuer-uri={cluster.issuer}" in words
+
+
+def test_keys_are_written_where_they_are_uploaded(tmp_path: Path) -> None:
+    """One file for each such cluster, which Terraform reads as well."""
+    plan = plans.plan("own", tmp_path)
+    files = gcloud.files(plan)
+    assert set(files) == {gcloud.SCRIPT, "google/jwks/prod-eu.json"}
+    assert json.loads(files["google/jwks/prod-eu.json"]) == json.loads(plan.clusters[0].jwks or "")
+    by_cluster = {words[2]: words[3] for words in calls(plan) if words[0] == "provider"}
+    assert by_cluster == {"k8s-prod-eu": "$HERE/jwks/prod-eu.json", "k8s-prod-aws": "/dev/null"}
+
+
+def test_accounts_of_other_projects_are_not_made(tmp_path: Path) -> None:
+    """Their owners make them."""
+    made = [
+        words[2] for words in calls(plans.plan("impersonation", tmp_path)) if words[0] == "account"
+    ]
+    assert made == [plans.FRESH, plans.ACCOUNT]
+
+
+def test_decisions_are_comments(tmp_path: Path) -> None:
+    """On pools, keys, mapping and condition."""
+    plan = plans.plan("shared", tmp_path)
+    text = gcloud.files(plan)[gcloud.SCRIPT]
+    for topic in {decision.topic for decision in plan.clusters[0].decisions}:
+        assert (f"  # {topic}: " in text) == (topic in ("pool", "keys", "mapping", "condition"))
+
+
+@pytest.mark.parametrize("text", ["", "a b", "it's", "$(id)", "`id`", "a\nb", "-x", "*", '"', "\\"])
+def test_words(text: str) -> None:
+    """Bash gives back what was quoted."""
+    script = command(["printf", "%s|", text, "x" * 90])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert done.stdout.decode() == f"{text}|{'x' * 90}|"
+
+
+def test_verbatim_words_are_expanded() -> None:
+    """Only these."""
+    script = "HERE=/x; " + command(["printf", "%s|", Verbatim('"$HERE"/y'), "$HERE"])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"/x/y|$HERE|"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "flag"),
+    [
+        ({"google.subject": "assertion.sub"}, "google.subject=assertion.sub"),
+        ({"a": "1", "b": "x == y"}, "a=1,b=x == y"),
+        ({"a": "f(x, y)", "b": "2"}, "^;^a=f(x, y);b=2"),
+        ({"a": "f(x, y);", "b": "2"}, "^|^a=f(x, y);|b=2"),
+    ],
+)
+def test_pairs(mapping: dict[str, str], flag: str) -> None:
+    """A separator that does not occur (gcloud topic escaping)."""
+    assert pairs(mapping) == flag
