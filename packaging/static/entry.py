@@ -16,4 +16,12 @@ def main() -> None:
     if sys.argv[1:] == ["--licenses"]:
         sys.stdout.write(linked.LICENSES)
         sys.exit(0)
-    door()
+    try:
+        door()
+    except ModuleNotFoundError as error:  # of a command for an operator's own machine
+        sys.stderr.write(
+            f"gcp-sa-credential-provider: the module {error.name} is not in the static file. Fix:"
+            " run this command where you have installed it: pip install"
+            " 'gcp-sa-credential-provider[setup,emulator]'\n"
+        )
+        sys.exit(2)

@@ -3,8 +3,8 @@
 Usage: python freeze.py OUT STDLIB SOURCE GENERATED, which writes what c/frozen.c takes in.
 
 Two sets. The core set is what the kubelet's exec imports: the plugin. The whole set adds the
-operator's tool, without what needs third-party packages, and all of the standard library that
-these can come to import, found by following import statements.
+operator's tool as far as a node needs it, and all of the standard library and of the libraries in
+GENERATED that these can come to import, found by following import statements.
 """
 
 import ast
@@ -17,7 +17,11 @@ from types import CodeType
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "gcp_sa_credential_provider"
-LEFT_OUT = (f"{PACKAGE}.emulator", f"{PACKAGE}.demo")
+# What is for an operator's own machine, and needs packages that a node has not.
+LEFT_OUT = tuple(
+    f"{PACKAGE}.{name}"
+    for name in ("cluster", "demo", "emulator", "fleet", "google", "render", "setup")
+)
 CORE = (f"{PACKAGE}.__main__", f"{PACKAGE}.version", f"{PACKAGE}.plugin")
 BUNDLE = f"{PACKAGE}.plugin.bundle"
 RARE = (
@@ -120,15 +124,17 @@ class _Imports(ast.NodeVisitor):
         self.generic_visit(node)
 
 
-def closure(start: list[Module], stdlib: Path) -> list[Module]:
-    """The modules of the standard library that `start` can come to import, and their packages."""
+def closure(start: list[Module], *roots: Path) -> list[Module]:
+    """The modules in folders of sources that `start` can come to import, and their packages."""
     found: dict[str, Module] = {}
     queue = [*_START, *(name for module in start for name in _Imports(module).names)]
     while queue:
         parts = queue.pop().split(".")
         for length in range(1, len(parts) + 1):
             name = ".".join(parts[:length])
-            module = None if name in found or within(name, _NEVER) else find(name, stdlib)
+            if name in found or within(name, _NEVER):
+                continue
+            module = next(filter(None, (find(name, root) for root in roots)), None)
             if module is not None:
                 found[name] = module
                 queue += _Imports(module).names
@@ -180,11 +186,11 @@ def write_core(
 
 
 def main(out: Path, stdlib: Path, source: Path, generated: Path) -> None:
-    """Freeze all; `generated` is a folder of single modules that only the static file has."""
+    """Freeze all; `generated` is a folder of modules that only the static file has."""
     ours = list(package(source))
     extra = [module for name in ("entry", "linked") if (module := find(name, generated))]
     blob = bytearray()
-    places = write_whole(out, blob, [*ours, *extra, *closure([*ours, *extra], stdlib)])
+    places = write_whole(out, blob, [*ours, *extra, *closure([*ours, *extra], stdlib, generated)])
     stands_in = HERE / "stand_in"
     core = [module for module in ours if module.name == PACKAGE or within(module.name, CORE)]
     core += [module for name in ("json", "json.decoder") if (module := find(name, stands_in))]

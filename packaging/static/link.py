@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import libraries
 import notices
 from cpython import Libpython
 from openssl import Libssl
@@ -102,6 +103,7 @@ def freeze(work: Path, python: Libpython, builder: Path, licenses: notices.Notic
     generated = work / "generated"
     generated.mkdir(parents=True)
     shutil.copyfile(HERE / "entry.py", generated / "entry.py")
+    libraries.write(generated)
     (generated / "linked.py").write_text(licenses.module(source_digest()))
     bundle = generated / "gcp_sa_credential_provider/plugin/bundle.py"
     bundle.parent.mkdir(parents=True)

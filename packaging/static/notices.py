@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from libraries import libraries, wheel
 from pins import Pin, epoch, pins
 from sources import fetch, series
 from toolchain import musl_version
@@ -115,9 +116,13 @@ def _of(pin: Pin, name: str, text: str, patches: list[str] | None = None) -> Com
 
 
 def _in_wheel(pin: Pin, ending: str) -> str:
-    with zipfile.ZipFile(fetch(pin)[0]) as wheel:
-        name = next(name for name in wheel.namelist() if name.endswith(ending))
-        return wheel.read(name).decode()
+    return _text(fetch(pin)[0], ending)
+
+
+def _text(path: Path, ending: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(ending))
+        return archive.read(name).decode()
 
 
 def read(python: Path, openssl: Path, zig: Path) -> Notices:
@@ -154,6 +159,10 @@ def read(python: Path, openssl: Path, zig: Path) -> Notices:
                 known["ca-bundle"],
                 BUNDLE,
                 _in_wheel(known["ca-bundle"], "licenses/LICENSE"),
+            ),
+            *(
+                _of(pin, pin.package, _text(wheel(pin), "licenses/LICENSE"))
+                for pin in libraries().values()
             ),
         )
     )

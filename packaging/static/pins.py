@@ -10,6 +10,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MANIFEST = HERE.parent / "sources.toml"
+LIBRARIES = HERE.parent / "libraries.toml"
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}  # Go's and OCI's names -> the kernel's
 
 # What CPython, OpenSSL and the way to build them depend on; the rest only enters the last link.
@@ -53,12 +54,12 @@ class Pin:
         return (self.source,) if self.patches is None else (self.source, self.patches)
 
 
-def manifest() -> dict[str, Any]:
+def manifest(path: Path = MANIFEST) -> dict[str, Any]:
     """The manifest as it stands."""
-    return tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def pins() -> dict[str, Pin]:
+def pins(path: Path = MANIFEST) -> dict[str, Pin]:
     """The pinned things by name, in the order of the manifest."""
     return {
         name: Pin(
@@ -75,7 +76,7 @@ def pins() -> dict[str, Pin]:
             patches=File(**table["patches"]) if "patches" in table else None,
             skip=tuple(table.get("skip", ())),
         )
-        for name, table in manifest().items()
+        for name, table in manifest(path).items()
         if isinstance(table, dict) and "source" in table
     }
 

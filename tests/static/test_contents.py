@@ -13,7 +13,7 @@ from process.launch import Launcher
 
 ROOT = Path(__file__).parents[2]
 PINS = tomllib.loads((ROOT / "packaging/sources.toml").read_text())
-COMPONENTS = ["CPython", "OpenSSL", "musl", "zig compiler-rt", "Mozilla CA bundle"]
+COMPONENTS = ["CPython", "OpenSSL", "musl", "zig compiler-rt", "Mozilla CA bundle", "pyyaml"]
 
 
 @pytest.fixture(scope="session")

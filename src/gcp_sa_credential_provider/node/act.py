@@ -1,0 +1,322 @@
+"""A change of a node, begun and ended so that whoever comes after knows where it stands.
+
+Imports `change`, `files`, `planned`, `state`, `undo`; `health`, `kubelet`, `profile` and `systemd`
+when they are needed. The order: remember, edit place by place, arm the dead man's switch, restart
+the kubelet, see that it is well, disarm, remember. What fails goes back the same way.
+"""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from gcp_sa_credential_provider.node import change, undo
+from gcp_sa_credential_provider.node.change import Edit, Write
+from gcp_sa_credential_provider.node.entry import PLUGIN
+from gcp_sa_credential_provider.node.failure import Failed, Refused
+from gcp_sa_credential_provider.node.files import Root
+from gcp_sa_credential_provider.node.planned import Planned
+from gcp_sa_credential_provider.node.state import (
+    FLAGS,
+    FOLDER,
+    PROGRAM,
+    Change,
+    File,
+    Installed,
+    State,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from gcp_sa_credential_provider.node.kubelet import Kubelet
+    from gcp_sa_credential_provider.node.profile import Wiring
+
+DEAD_MAN_SECONDS = 900
+"""From the restart on, if nobody has said by then that the kubelet is well."""
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Step:
+    """An edit, and what part it plays."""
+
+    edit: Edit
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """The node, and how it is to be dealt with."""
+
+    root: Root
+    live: bool
+    """Whether a kubelet may run on it, and not only its files are here."""
+    restart: bool
+    dry_run: bool
+    say: Callable[[str], None]
+    """Takes a line for the person who asked."""
+
+    @property
+    def store(self) -> Store:
+        """What is remembered there."""
+        return Store(self.root)
+
+
+def settle(host: Host, steps: Sequence[Step]) -> list[Step]:
+    """Those that are still to be done, with their real places. Raises Refused."""
+    left = []
+    try:
+        for step in steps:
+            edit = change.settled(host.root, step.edit)
+            if not change.is_done(host.root, edit):
+                left.append(Step(edit, step.role))
+    except OSError as error:
+        raise Refused(cannot(error)) from None
+    for path in (*(step.edit.path for step in left), f"{FOLDER}/state.json") if left else ():
+        if not host.root.writable(path):
+            raise Refused(
+                f"{path}: its folder is read-only. Fix: choose a place that can be written to"
+                " (--profile), or have the image of the node made with what is to be there"
+            )
+    return left
+
+
+def real(host: Host, step: Step) -> Edit:
+    """The step's edit with its real place. Raises Refused."""
+    try:
+        return change.settled(host.root, step.edit)
+    except OSError as error:
+        raise Refused(cannot(error)) from None
+
+
+def show(host: Host, steps: Sequence[Step]) -> None:
+    """Say what these would do."""
+    for step in steps:
+        for line in change.told(host.root, step.edit):
+            host.say(line.rstrip("\n"))
+    host.say("nothing is changed (--dry-run)" if steps else "nothing is to be changed")
+
+
+def begun(
+    host: Host,
+    state: State,
+    command: str,
+    steps: Sequence[Step],
+    installed: Installed | None,
+    kubelet: "Kubelet | None",
+) -> State:
+    """Remember a change before its first edit. Raises Refused: that cannot be written."""
+    store, last = host.store, state.change
+    unfinished = last if last and not last.finished else None
+    known = {file.path: file for file in unfinished.files} if unfinished else {}
+    files = []
+    for path in known:
+        host.root.sweep(path)
+    for step in steps:
+        path = step.edit.path
+        before = known.pop(path).before if path in known else change.now(host.root, path)
+        wanted = change.after(host.root, step.edit)
+        files.append(File(path=path, role=step.role, before=before, after=wanted))
+        store.keep(host.root.read(path) if before.sha256 else None)
+        if isinstance(step.edit, Write) and step.role == FLAGS:
+            store.keep(step.edit.content)
+    folders = change.missing_folders(host.root, [step.edit for step in steps])
+    state = State(
+        installed,
+        Change(
+            command=command,
+            finished=False,
+            files=(*known.values(), *files),
+            folders=tuple(dict.fromkeys([*(unfinished.folders if unfinished else ()), *folders])),
+            previous=unfinished.previous if unfinished else state.installed,
+            restarted=False,
+            kubelet=kubelet.started if kubelet else "",
+        ),
+    )
+    try:
+        store.save(state)
+    except OSError as error:
+        raise Refused(cannot(error)) from None
+    return state
+
+
+def edit(host: Host, steps: Sequence[Step], state: State) -> None:
+    """Do them in turn; if one cannot be done, all go back. Raises Failed."""
+    try:
+        for step in steps:
+            change.do(host.root, step.edit)
+    except OSError as error:
+        go_back(host, state)
+        raise Failed(f"{cannot(error)} All is back as it was") from None
+
+
+def keep_program(host: Host, state: State, program: bytes) -> None:
+    """Keep a copy of the program that can go back. Raises Failed."""
+    try:
+        host.store.keep_program(program)
+    except OSError as error:
+        go_back(host, state)
+        raise Failed(f"{cannot(error)} All is back as it was") from None
+
+
+def end(host: Host, state: State) -> None:
+    """Remember that a change has ended, and disarm the switch that guarded it. Raises Failed."""
+    disarm(host)
+    try:
+        host.store.save(state)
+    except OSError as error:
+        raise Failed(f"{cannot(error)} All else is done") from None
+
+
+def not_restarted(host: Host) -> str:
+    """What to say where a change waits for the kubelet's next start."""
+    if host.live:
+        return "the kubelet reads this at its next start; it is not restarted"
+    return f"{host.root.path}: files only; no kubelet is restarted"
+
+
+def go_back(host: Host, state: State) -> None:
+    """Bring all files back behind the last change, and forget it. Raises Failed.
+
+    A node that starts comes first: where others' edits cannot be told from ours, a copy of the file
+    is set aside and its former bytes are put back.
+    """
+    last = state.change
+    if last is None:
+        return
+    store = host.store
+    names = {name for one in (state.installed, last.previous) if one for name in one.cache_types}
+    try:
+        for file in reversed(last.files):
+            host.root.sweep(file.path)
+            try:
+                edit = undo.careful(host.root, store, file, names).edit
+            except undo.Entangled as error:
+                aside = f"{FOLDER}/aside-{file.path.strip('/').replace('/', '-')}"
+                host.root.write(aside, host.root.read(file.path) or b"", 0o600)
+                host.say(f"{error}; the whole file goes back, a copy of it is {aside}")
+                edit = undo.exact(host.root, store, file)
+            if edit is not None:
+                change.do(host.root, edit)
+        remove_folders(host, last.folders)
+        forget(host, State(last.previous, None))
+    except OSError as error:
+        raise Failed(f"{cannot(error)} The way back stops here; run `node rollback` then") from None
+
+
+def remove_folders(host: Host, folders: Collection[str]) -> None:
+    """Remove those that are empty, inner ones first. Raises OSError."""
+    for folder in sorted(folders, reverse=True):
+        host.root.rmdir(folder)
+
+
+def forget(host: Host, state: State) -> None:
+    """Remember what is left to remember, or nothing at all. Raises OSError."""
+    if state == State() and not any(
+        name.startswith("aside-") for name in host.root.listdir(FOLDER)
+    ):
+        host.store.forget()
+    else:
+        host.store.save(state)
+
+
+def ready_to_restart(host: Host) -> None:
+    """Refuse, where nobody could restart the kubelet and go back."""
+    from gcp_sa_credential_provider.node.systemd import Systemd
+
+    if not Systemd(host.root).available():
+        raise Refused(
+            "there is no systemd here that could restart the kubelet, and go back should it not"
+            " start. Fix: give --no-restart, and restart the kubelet by the node's own means"
+        )
+
+
+def restart(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) -> None:
+    """Restart the kubelet with the dead man's switch armed, and see that it is well. Raises Failed.
+
+    The switch stays armed: after a failure until `recover` has gone back, else until `end`.
+    """
+    from gcp_sa_credential_provider.node.systemd import Systemd
+
+    place = host.root.outside(PROGRAM)
+    may_run = not os.statvfs(place).f_flag & os.ST_NOEXEC
+    program = PROGRAM if may_run else f"{wiring.bin_dir}/{PLUGIN}"
+    try:
+        Systemd(host.root).arm(DEAD_MAN_SECONDS, (program, "node", "rollback"))
+    except OSError as error:
+        raise Failed(cannot(error)) from None
+    restart_only(host, wiring)
+    wait(host, before, wiring, expected)
+
+
+def restart_only(host: Host, wiring: "Wiring") -> None:
+    """Restart the kubelet, and see nothing of it. Raises Failed."""
+    from gcp_sa_credential_provider.node.systemd import Systemd
+
+    systemd = Systemd(host.root)
+    systemd.daemon_reload()
+    systemd.restart(wiring.units)
+
+
+def wait(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) -> None:
+    """Wait until a kubelet that started after `before` is well. Raises Failed."""
+    from gcp_sa_credential_provider.node import health
+
+    health.wait(host.root, before, wiring, expected, say=host.say)
+
+
+def recover(host: Host, state: State, before: "Kubelet", wiring: "Wiring", why: Failed) -> NoReturn:
+    """Go back behind the change after a restart that failed. Raises Failed."""
+    from gcp_sa_credential_provider.node import kubelet
+
+    host.say(f"{why}; going back")
+    previous = state.change.previous if state.change else None
+    go_back(host, state)
+    given = previous.given if previous else before.config
+    expected = Planned(host.root).hash(given, before.minor) if given else None
+    present = kubelet.running(host.root, PROC) or before
+    try:
+        restart_only(host, wiring)
+        wait(host, present, wiring, expected)
+    except Failed as error:
+        raise Failed(f"{why} All files are back as they were, but: {error}") from None
+    finally:
+        disarm(host)
+    raise Failed(f"{why} All is back as it was, and the kubelet is well") from None
+
+
+def wiring_of(installed: Installed) -> "Wiring":
+    """How the kubelet was given what is installed."""
+    from gcp_sa_credential_provider.node.profile import Wiring
+
+    return Wiring(
+        profile=installed.profile,
+        config=installed.given,
+        directory=installed.directory,
+        bin_dir=installed.bin_dir,
+        flags=(),
+        units=installed.units,
+        server=installed.server,
+        version=installed.version_of,
+    )
+
+
+def disarm(host: Host) -> None:
+    """Take the dead man's switch away, if it is there. Raises Failed."""
+    from gcp_sa_credential_provider.node.systemd import Systemd
+
+    systemd = Systemd(host.root)
+    if host.live and systemd.available():
+        try:
+            systemd.disarm()
+        except OSError as error:
+            raise Failed(cannot(error)) from None
+
+
+def cannot(error: OSError) -> str:
+    """What kept us from a file, in words."""
+    return (
+        f"{error.filename}: {error.strerror or error}. Fix: see who keeps root from changing it"
+        " (mount, attributes, space)."
+    )

@@ -1,0 +1,96 @@
+"""`node reconcile`: our entries for the kubelet that is about to start; its unit runs this before.
+
+Imports `act`, `entry`, `splice`. A kubelet of 1.33 ends on `cacheType`, one of 1.34 without it: a
+node whose kubelet is replaced, forward or back, needs the entry rewritten between the two.
+"""
+
+from dataclasses import replace
+
+from gcp_sa_credential_provider.node import act, change, entry, splice
+from gcp_sa_credential_provider.node.act import Host
+from gcp_sa_credential_provider.node.change import Write
+from gcp_sa_credential_provider.node.document import Unreadable
+from gcp_sa_credential_provider.node.entry import Minor, text_of
+from gcp_sa_credential_provider.node.failure import Failed, Refused
+from gcp_sa_credential_provider.node.planned import HASHED
+from gcp_sa_credential_provider.node.state import CONFIG, Busy, Installed, State
+
+
+def run(host: Host, minor: Minor | None, program: str | None) -> None:
+    """Rewrite the entries if they are for another kind of kubelet. Raises Refused, Failed.
+
+    `minor` and `program` say which, if the one that was installed for is not meant.
+    """
+    try:
+        with host.store.locked():
+            state = host.store.load()
+            minor = minor or asked(host, program)
+            if state.installed is None or minor is None:
+                host.say("nothing is installed here; nothing is changed")
+                return
+            _reconcile(host, state, state.installed, minor)
+    except Busy:
+        # It waits for the very kubelet that is about to start.
+        host.say("another command is changing this node; nothing is changed")
+
+
+def _reconcile(host: Host, state: State, installed: Installed, minor: Minor) -> None:
+    if minor < entry.OLDEST or (installed.directory and minor < HASHED):
+        raise Refused(
+            f"a kubelet of {minor[0]}.{minor[1]} cannot read {installed.given}. Fix: run `node"
+            " uninstall` before such a kubelet is put here"
+        )
+    text, content = _rewritten(host, installed, minor)
+    if text == content:
+        host.say("the entries fit; nothing is changed")
+    elif host.dry_run:
+        act.show(host, [act.Step(Write(installed.config, content), CONFIG)])
+        return
+    else:
+        try:
+            host.root.write(installed.config, content, 0o644)
+        except OSError as error:
+            raise Failed(f"{installed.config}: {error.strerror}. Fix: see who keeps it") from None
+        host.say(f"{installed.config}: written for a kubelet of {minor[0]}.{minor[1]}")
+    if host.dry_run:
+        return
+    there = change.now(host.root, installed.config)
+    files = tuple(
+        replace(file, after=there) if file.path == installed.config else file
+        for file in installed.files
+    )
+    try:
+        host.store.save(replace(state, installed=replace(installed, minor=minor, files=files)))
+    except OSError as error:
+        raise Failed(f"{error.filename}: {error.strerror}. Fix: see who keeps it") from None
+
+
+def _rewritten(host: Host, installed: Installed, minor: Minor) -> tuple[bytes, bytes]:
+    """The configuration now, and as it is to be. Raises Refused."""
+    path, names = installed.config, installed.cache_types
+    content = host.root.read(path)
+    if content is None:
+        raise Refused(f"{path}: is not there. Fix: run `node install` again")
+    try:
+        text = text_of(content)
+        ours = [
+            entry.for_minor(one, minor, names[one["name"]] or None)
+            for one in splice.entries(text)
+            if isinstance(one, dict) and one.get("name") in names
+        ]
+        return content, splice.put(text, ours).encode()
+    except (Unreadable, splice.Unspliced) as error:
+        raise Refused(f"{path}: {error}. Fix: correct the file") from None
+
+
+def asked(host: Host, program: str | None) -> Minor | None:
+    """The minor of the kubelet that starts next; None where nothing is installed.
+
+    `program` is the kubelet, or what brings one (k3s, rke2). Raises Failed.
+    """
+    from gcp_sa_credential_provider.node import kubelet
+
+    installed = host.store.load().installed
+    if program is not None:
+        return kubelet.minor_of(host.root, (program, "--version"))
+    return kubelet.minor_of(host.root, installed.version_of) if installed else None

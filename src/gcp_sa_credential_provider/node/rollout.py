@@ -1,0 +1,48 @@
+"""The DaemonSets of the chart: whether their nodes are done, and the switch to uninstall.
+
+Imports `api`. Rules: apps/v1 DaemonSetStatus, and what `kubectl rollout status` makes of it
+(k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go). A pod of ours is ready once its node is
+done, so a DaemonSet that is rolled out is one whose nodes all are.
+"""
+
+from collections.abc import Iterable
+
+from gcp_sa_credential_provider.node.api import STRATEGIC_MERGE, Api, Object
+
+CONTAINER = "agent"
+MODE = "MODE"
+"""The variable of the agent's container that says what it is to do."""
+
+
+def path(namespace: str, name: str) -> str:
+    """Of a DaemonSet in the API."""
+    return f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}"
+
+
+def pending(daemon_set: Object) -> str | None:
+    """What is not done yet, in words; None if all is."""
+    status: Object = daemon_set.get("status") or {}
+    if int(status.get("observedGeneration") or 0) < int(daemon_set["metadata"]["generation"]):
+        return "not looked at by its controller yet"
+    wanted = int(status.get("desiredNumberScheduled") or 0)
+    updated = int(status.get("updatedNumberScheduled") or 0)
+    ready = int(status.get("numberAvailable") or 0)
+    if updated < wanted:
+        return f"{updated} of {wanted} pods are new"
+    if ready < wanted:
+        return f"{ready} of {wanted} nodes are done"
+    return None
+
+
+def pending_of(api: Api, namespace: str, names: Iterable[str]) -> list[str]:
+    """What is not done yet, one text for each DaemonSet that is not. Raises as `Api.call`."""
+    found = {name: pending(api.call("GET", path(namespace, name))) for name in names}
+    return [f"{name}: {left}" for name, left in found.items() if left]
+
+
+def switch(api: Api, namespace: str, name: str, mode: str) -> None:
+    """Have a DaemonSet's pods replaced by such of another mode. Raises as `Api.call`."""
+    container = {"name": CONTAINER, "env": [{"name": MODE, "value": mode}]}
+    template = {"spec": {"containers": [container]}}
+    body = {"spec": {"template": template}}
+    api.call("PATCH", path(namespace, name), body, STRATEGIC_MERGE)

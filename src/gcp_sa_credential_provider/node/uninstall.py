@@ -1,0 +1,149 @@
+"""`node uninstall`: off the node again, with whatever others did in between left as it is.
+
+Imports `act` and what that imports. On the way out the flags go first, then the configuration; the
+program goes last, after the restart, since the kubelet that runs until then still calls it.
+"""
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gcp_sa_credential_provider.node import act, undo
+from gcp_sa_credential_provider.node.act import Host, Step
+from gcp_sa_credential_provider.node.change import Remove, Write
+from gcp_sa_credential_provider.node.failure import Failed, Refused
+from gcp_sa_credential_provider.node.install import running
+from gcp_sa_credential_provider.node.planned import Planned
+from gcp_sa_credential_provider.node.state import (
+    CONFIG,
+    FLAGS,
+    NAME,
+    PROVIDER,
+    File,
+    Installed,
+    State,
+)
+from gcp_sa_credential_provider.node.validate import Reader, problems, with_our_flags
+
+if TYPE_CHECKING:
+    from gcp_sa_credential_provider.node.kubelet import Kubelet
+
+_ROLES = (PROVIDER, NAME, CONFIG, FLAGS)
+_LAST = (NAME, PROVIDER)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Out."""
+
+    first: list[Step]
+    last: list[Step]
+    """After the restart."""
+    stays: bool
+    """Whether the configuration stays, with entries of others."""
+
+
+def run(host: Host) -> None:
+    """Uninstall. Raises Refused, Failed."""
+    with host.store.locked():
+        state = host.store.load()
+        installed = state.installed
+        if installed is None:
+            host.say("nothing is installed here, as far as is remembered; nothing is changed")
+            if not host.dry_run:
+                host.store.forget()
+            return
+        kubelet = running(host)
+        way = _way(host, installed)
+        if way.stays or not _ours_alone(installed):
+            _check(host, installed, way, kubelet)
+        if host.dry_run:
+            act.show(host, [*way.first, *way.last])
+            return
+        broken_off = state.change is not None and not state.change.finished
+        restart = bool(kubelet) and host.restart and (bool(way.first) or broken_off)
+        if restart:
+            act.ready_to_restart(host)
+        steps = [*way.first, *way.last]
+        state = act.begun(host, state, "uninstall", steps, installed, kubelet)
+        for file in installed.files:
+            host.root.sweep(file.path)
+        act.edit(host, way.first, state)
+        if restart and kubelet is not None:
+            wiring = act.wiring_of(installed)
+            given = installed.given if host.root.stat(installed.given) else None
+            expected = Planned(host.root).hash(given, kubelet.minor) if given else None
+            try:
+                act.restart(host, kubelet, wiring, expected)
+            except Failed as error:
+                act.recover(host, state, kubelet, wiring, error)
+        act.disarm(host)
+        act.edit(host, way.last, state)
+        for step in steps:
+            done = "written" if isinstance(step.edit, Write) else "removed"
+            host.say(f"{step.edit.path}: {done}")
+        _end(host, installed)
+        if restart:
+            host.say("the kubelet was restarted and is well")
+        elif way.first:
+            host.say(act.not_restarted(host))
+
+
+def _end(host: Host, installed: Installed) -> None:
+    try:
+        act.remove_folders(host, installed.folders)
+        act.forget(host, State())
+    except OSError as error:
+        raise Failed(
+            f"{error.filename}: {error.strerror}. All but this is done. Fix: run it again"
+        ) from None
+
+
+def _ours_alone(installed: Installed) -> bool:
+    """Whether the kubelet has its configuration from us: then none at all may be left."""
+    return all(file.before.absent for file in installed.files if file.role == CONFIG)
+
+
+def _way(host: Host, installed: Installed) -> _Way:
+    """What is to be done. Raises Refused: others' edits cannot be told from ours."""
+    files = {role: [one for one in installed.files if one.role == role] for role in _ROLES}
+    names = installed.cache_types
+    try:
+        configs = [(file, undo.without_entries(host.root, file, names)) for file in files[CONFIG]]
+        stays = any(back.stays for _, back in configs)
+        flags = [] if stays else [(file, _back(host, file)) for file in reversed(files[FLAGS])]
+        last = [(file, _back(host, file)) for role in _LAST for file in files[role]]
+    except undo.Entangled as error:
+        raise Refused(
+            f"{error}. Fix: take what is ours out of it by hand ({', '.join(names)}), then run this"
+            " again"
+        ) from None
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}. Fix: see what is there") from None
+    both = [*flags, *configs]
+    return _Way(_steps(both), _steps(last), stays)
+
+
+def _back(host: Host, file: File) -> undo.Back:
+    return undo.careful(host.root, host.store, file, ())
+
+
+def _steps(backs: list[tuple[File, undo.Back]]) -> list[Step]:
+    return [Step(back.edit, file.role) for file, back in backs if back.edit is not None]
+
+
+def _check(host: Host, installed: Installed, way: _Way, kubelet: "Kubelet | None") -> None:
+    """Refuse if the kubelet would not start on what is left."""
+    edits = [step.edit for step in (*way.first, *way.last)]
+    planned = Planned(host.root, edits)
+    reader = Reader(
+        minor=kubelet.minor if kubelet else installed.minor,
+        gates=kubelet.gates if kubelet else with_our_flags(installed.minor, {}),
+        executable=lambda name: planned.executable(posixpath.join(installed.bin_dir, name)),
+    )
+    found = problems(planned.config(installed.given), reader)
+    if found and not all(isinstance(edit, Remove) for edit in edits):
+        raise Refused(
+            f"the kubelet would not start on what is left: {'; '.join(found)}. Fix: correct what is"
+            " named, or take the kubelet's flags for credential providers away first"
+        )

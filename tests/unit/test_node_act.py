@@ -1,0 +1,244 @@
+"""`node install` on a node that runs: what is asked of whom, and what is there after a failure."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcp_sa_credential_provider.node import change, install, status, systemd, uninstall
+from gcp_sa_credential_provider.node.entry import PLUGIN
+from gcp_sa_credential_provider.node.failure import Failed, Refused
+from gcp_sa_credential_provider.node.files import Root
+from gcp_sa_credential_provider.node.state import FOLDER
+from gcp_sa_credential_provider.node.validate import config_hash
+from unit import node_world
+from unit.node_world import BIN_DIR, CONFIG, UNIT, WELL, WISH, World
+from unit.provider_configs import OURS
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A node whose kubelet has no provider yet."""
+    return node_world.stand_in(tmp_path, monkeypatch)
+
+
+def test_install(world: World) -> None:
+    """The switch is armed before the restart and disarmed after the kubelet is well."""
+    install.run(world.host(), WISH)
+    assert world.asked == WELL
+    content = world.root.read(CONFIG)
+    assert content is not None
+    assert world.expected == [config_hash([content])]
+    assert world.said[-1] == "the kubelet was restarted and is well"
+    assert status.read(world.host()).problems == []
+
+
+def test_a_kubelet_with_a_provider_of_its_own(world: World) -> None:
+    """As AKS has it: our entry goes into its file, our program into its folder; no flag is ours."""
+    config, bin_dir = "/var/lib/kubelet/credential-provider-config.yaml", "/var/lib/kubelet/cp"
+    theirs = b"""\
+apiVersion: kubelet.config.k8s.io/v1
+kind: CredentialProviderConfig
+providers:
+  - name: acr-credential-provider
+    matchImages:
+      - "*.azurecr.io"
+      - "*.azurecr.cn"
+    defaultCacheDuration: "10m"
+    apiVersion: credentialprovider.kubelet.k8s.io/v1
+    args:
+      - /etc/kubernetes/azure.json
+"""
+    world.root.mkdir(bin_dir)
+    world.root.write(f"{bin_dir}/acr-credential-provider", b"#!/bin/sh\n", 0o755)
+    world.root.write(config, theirs, 0o644)
+    world.given = (config, bin_dir)
+    before = world.photograph()
+    install.run(world.host(), WISH)
+    content = world.root.read(config)
+    assert content is not None
+    assert content.startswith(theirs)
+    assert f'  - name: "{PLUGIN}"'.encode() in content
+    assert world.expected == [config_hash([content])]
+    assert world.root.read(f"{bin_dir}/{PLUGIN}") == WISH.program
+    assert world.root.listdir(f"/etc/systemd/system/{UNIT}.d") == [f"60-{PLUGIN}-reconcile.conf"]
+    world.fails["wait"] = [Failed("it ended.")]
+    with pytest.raises(Failed, match="All is back as it was"):
+        install.run(world.host(), dataclasses.replace(WISH, entries=[_other(OURS)]))
+    assert world.root.read(config) == content
+    assert world.expected[-1] == config_hash([content])
+    uninstall.run(world.host())
+    assert world.expected[-1] == config_hash([theirs])
+    assert world.photograph() == before
+
+
+def test_again(world: World) -> None:
+    """Nothing is written and nothing is restarted."""
+    install.run(world.host(), WISH)
+    before = world.photograph()
+    world.asked.clear()
+    install.run(world.host(), WISH)
+    assert world.asked == []
+    assert world.photograph() == before
+    assert world.said[-1] == "all is there already; nothing is changed"
+
+
+def test_a_new_program_alone(world: World) -> None:
+    """The kubelet starts it anew for each image: no restart."""
+    install.run(world.host(), WISH)
+    world.asked.clear()
+    install.run(world.host(), dataclasses.replace(WISH, program=b"#!/bin/sh\n# new\n"))
+    assert world.asked == []
+    assert world.root.read(f"{BIN_DIR}/{PLUGIN}") == b"#!/bin/sh\n# new\n"
+
+
+def test_the_kubelet_does_not_come_back(world: World) -> None:
+    """All files go back, and the kubelet is restarted with them."""
+    before = world.photograph()
+    world.fails["wait"] = [Failed("it ended. Fix: look.")]
+    with pytest.raises(Failed) as failed:
+        install.run(world.host(), WISH)
+    assert str(failed.value) == (
+        "it ended. Fix: look. All is back as it was, and the kubelet is well"
+    )
+    assert world.asked == [*WELL[:-1], "reload", f"restart {UNIT}", "wait", "disarm"]
+    assert world.expected[1] is None
+    assert world.photograph() == before
+
+
+def test_nor_with_its_former_files(world: World) -> None:
+    before = world.photograph()
+    world.fails["wait"] = [Failed("it ended."), Failed("it ended again.")]
+    with pytest.raises(Failed, match=r"it ended\. All files are back .* but: it ended again\."):
+        install.run(world.host(), WISH)
+    assert world.asked[-1] == "disarm"
+    assert world.photograph() == before
+
+
+@pytest.mark.parametrize("what", ["arm", "reload", "restart"])
+def test_systemd_fails(world: World, what: str) -> None:
+    before = world.photograph()
+    error = OSError(28, "No space left on device", "/etc/x") if what == "arm" else Failed("no.")
+    world.fails[what] = [error]
+    with pytest.raises(Failed, match="All is back as it was, and the kubelet is well"):
+        install.run(world.host(), WISH)
+    assert world.photograph() == before
+
+
+def test_no_systemd(world: World) -> None:
+    """Refused with nothing changed, unless no restart is wanted."""
+    world.systemd = False
+    before = world.photograph()
+    with pytest.raises(Refused, match="there is no systemd here"):
+        install.run(world.host(), WISH)
+    assert world.photograph() == before
+    install.run(world.host(restart=False), WISH)
+    assert world.asked == []
+    with pytest.raises(Refused, match="there is no systemd here"):
+        uninstall.run(world.host())
+    uninstall.run(world.host(restart=False))
+    assert world.photograph() == before
+
+
+def test_a_restart_that_was_put_off(world: World) -> None:
+    """It is done by the next installation, unless the kubelet has started since."""
+    install.run(world.host(restart=False), WISH)
+    assert "it is not restarted" in world.said[-1]
+    found = status.read(world.host())
+    assert found.restart_due
+    assert found.problems == ["the kubelet was not restarted since the last change"]
+    install.run(world.host(), WISH)
+    assert world.asked == WELL
+    install.run(world.host(restart=False), dataclasses.replace(WISH, entries=[_other(OURS)]))
+    world.asked.clear()
+    world.starts += 1
+    install.run(world.host(), dataclasses.replace(WISH, entries=[_other(OURS)]))
+    assert world.asked == []
+
+
+def _other(entry: dict[str, Any]) -> dict[str, Any]:
+    return {**entry, "matchImages": ["gcr.io"]}
+
+
+def test_a_program_that_does_not_run_here(world: World) -> None:
+    """Found before the configuration names it; all goes back."""
+    before = world.photograph()
+    world.faults = ["it is for another machine. Fix: use the other file."]
+    with pytest.raises(Failed, match=r"another machine.* All is back as it was"):
+        install.run(world.host(), WISH)
+    assert world.asked == []
+    assert world.photograph() == before
+
+
+def test_a_disk_that_is_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = world.photograph()
+    real = change.do
+
+    def do(root: Root, edit: change.Edit) -> None:
+        if edit.path == CONFIG and isinstance(edit, change.Write):
+            raise OSError(28, "No space left on device", CONFIG)
+        real(root, edit)
+
+    monkeypatch.setattr(change, "do", do)
+    with pytest.raises(Failed, match=r"No space left on device.* All is back as it was"):
+        install.run(world.host(), WISH)
+    assert world.photograph() == before
+
+
+def test_another_minor_than_told(world: World) -> None:
+    with pytest.raises(Refused, match=r"--minor 1\.35: the kubelet that runs here is 1\.34"):
+        install.run(world.host(), dataclasses.replace(WISH, minor=(1, 35)))
+
+
+def test_no_kubelet_runs_yet(world: World) -> None:
+    """There is nothing to restart; it will read all at its start."""
+    world.runs = False
+    install.run(world.host(), dataclasses.replace(WISH, minor=(1, 35)))
+    assert world.asked == []
+    uninstall.run(world.host())
+    assert world.root.read(CONFIG) is None
+
+
+def test_memory_that_cannot_be_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the change that is a refusal."""
+    real = Root.write
+
+    def write(root: Root, path: str, content: bytes, mode: int) -> None:
+        if path.startswith(FOLDER):
+            raise OSError(28, "No space left on device", path)
+        real(root, path, content, mode)
+
+    monkeypatch.setattr(Root, "write", write)
+    before = world.photograph()
+    with pytest.raises(Refused, match="No space left on device"):
+        install.run(world.host(), WISH)
+    assert world.photograph() == before
+
+
+def test_what_is_in_the_way(world: World) -> None:
+    """A folder where a file is to be."""
+    world.root.mkdir(f"{BIN_DIR}/{PLUGIN}")
+    with pytest.raises(Refused, match="is neither a file nor a link"):
+        install.run(world.host(), WISH)
+
+
+def test_dead_mans_program_where_var_is_noexec(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one in the kubelet's folder goes back then."""
+    install.run(world.host(restart=False), WISH)
+    found: list[Sequence[str]] = []
+
+    class Statvfs:
+        f_flag = os.ST_NOEXEC
+
+    def arm(_: object, __: int, argv: Sequence[str]) -> None:
+        found.append(argv)
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Statvfs)
+    monkeypatch.setattr(systemd.Systemd, "arm", arm)
+    install.run(world.host(), WISH)
+    assert found == [(f"{BIN_DIR}/{PLUGIN}", "node", "rollback")]

@@ -1,0 +1,95 @@
+"""Our entries, and their form for a minor."""
+
+from typing import Any
+
+import pytest
+
+from gcp_sa_credential_provider.node import entry, splice
+from gcp_sa_credential_provider.node.document import Unreadable
+from gcp_sa_credential_provider.node.entry import PLUGIN
+from gcp_sa_credential_provider.node.failure import Refused
+from unit.provider_configs import OURS, SECOND
+
+
+@pytest.mark.parametrize(
+    ("value", "ours"),
+    [
+        (OURS, True),
+        (SECOND, True),
+        ({"name": PLUGIN}, True),
+        ({"name": "b", "env": [{"name": "GCP_AUDIENCE"}]}, True),
+        ({"name": "b", "env": [{"name": "OTHER"}, "text"]}, False),
+        ({"name": "b", "env": "text"}, False),
+        ({"name": f"{PLUGIN}-b"}, False),
+        ("text", False),
+    ],
+)
+def test_which_are_ours(value: object, ours: bool) -> None:  # noqa: FBT001 -- a table's column
+    assert entry.is_ours(value) is ours
+
+
+def test_taken_from_a_whole_configuration() -> None:
+    """Entries of others in it are left."""
+    text = splice.whole([{"name": "ecr"}, OURS, SECOND], "all")
+    assert entry.taken(text.encode(), "F") == [OURS, SECOND]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\xff", "F: line 1, column 1: not UTF-8"),
+        (b"a\n\xc3\xa9\xff", "F: line 2, column 2: not UTF-8"),
+        (b"- a", "F: line 1, column 1: not a mapping"),
+        (b"providers: [{name: b}]", "F: none of its 1 providers is ours"),
+        (b"providers: [{env: [{name: GCP_AUDIENCE}]}]", "F: the name None cannot be a program's"),
+        (b"providers: [{name: .., env: [{name: GCP_AUDIENCE}]}]", "the name '..' cannot be"),
+    ],
+)
+def test_refused(content: bytes, why: str) -> None:
+    with pytest.raises(Refused) as refused:
+        entry.taken(content, "F")
+    assert why in str(refused.value)
+    assert " Fix: " in str(refused.value)
+
+
+def test_text_of() -> None:
+    assert entry.text_of("é".encode()) == "é"
+    with pytest.raises(Unreadable):
+        entry.text_of(b"\xe9")
+
+
+def test_minors() -> None:
+    """1.33 knows no cacheType; from 1.34 on it is required, and what it was before comes again."""
+    without = entry.for_minor(OURS, (1, 33))
+    assert "cacheType" not in without["tokenAttributes"]
+    assert OURS["tokenAttributes"]["cacheType"] == "ServiceAccount"
+    assert entry.for_minor(OURS, (1, 34)) == OURS
+    assert entry.cache_type(entry.for_minor(without, (1, 35), "Token")) == "Token"
+    assert entry.cache_type(entry.for_minor(without, (2, 0))) == "ServiceAccount"
+    assert entry.for_minor({"name": "a"}, (1, 34)) == {"name": "a"}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(OURS, "ServiceAccount"), ({}, None), ({"tokenAttributes": {"cacheType": True}}, None)],
+)
+def test_cache_type(value: dict[str, Any], found: str | None) -> None:
+    assert entry.cache_type(value) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "minor"),
+    [
+        ("1.34", (1, 34)),
+        ("v1.34.2+k3s1", (1, 34)),
+        (" 1.9 ", (1, 9)),
+        ("1", None),
+        ("1.", None),
+        ("1.x", None),
+        ("34", None),
+        ("", None),
+        ("1.\u0663", None),
+    ],
+)
+def test_minor_of(text: str, minor: tuple[int, int] | None) -> None:
+    assert entry.minor_of(text) == minor

@@ -1,0 +1,105 @@
+"""node/everywhere.py: all nodes are waited for, or switched before."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gcp_sa_credential_provider.node import rollout
+from gcp_sa_credential_provider.node.everywhere import Everywhere
+from gcp_sa_credential_provider.node.pod import DONE, FAILED
+from unit.kube_objects import KubeObjects, daemon_set
+
+NAMESPACE = "provider"
+WORKERS = rollout.path(NAMESPACE, "agent-workers")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[KubeObjects]:
+    """An API server with the workers' DaemonSet, which is rolled out."""
+    with KubeObjects(tmp_path) as running:
+        running.put(WORKERS, daemon_set(2, 2))
+        yield running
+
+
+@dataclass
+class Time:
+    """Passes as it is waited for, so that nothing waits."""
+
+    now: float = 0.0
+    then: list[Callable[[], object]] = field(default_factory=list)
+
+    def wait(self, signals: Iterable[int], seconds: float | None) -> None:
+        """As `pod.Wait`, without a signal."""
+        self.now += seconds or 0
+        if self.then:
+            self.then.pop(0)()
+
+
+def everywhere(server: KubeObjects, time: Time, *names: str) -> Everywhere:
+    return Everywhere(
+        api=server.api,
+        namespace=NAMESPACE,
+        names=names,
+        seconds=100,
+        clock=lambda: time.now,
+        wait=time.wait,
+    )
+
+
+def test_rollout_waits_for_all(server: KubeObjects, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every DaemonSet's every node."""
+    servers = rollout.path(NAMESPACE, "control-plane-workers")
+    server.put(WORKERS, daemon_set(2, 1))
+    server.put(servers, daemon_set(1, 0))
+    time = Time()
+    time.then = [
+        lambda: server.put(WORKERS, daemon_set(2, 2)),
+        lambda: server.put(servers, daemon_set(1, 1)),
+    ]
+    every = everywhere(server, time, "agent-workers", "control-plane-workers")
+    assert every.wait_for_all() == DONE
+    assert capfd.readouterr().err.splitlines()[-1].endswith("all nodes are done")
+
+
+def test_rollout_in_vain(server: KubeObjects, capfd: pytest.CaptureFixture[str]) -> None:
+    """Says what is missing and where to look."""
+    server.put(WORKERS, daemon_set(2, 1))
+    time = Time()
+    assert everywhere(server, time, "agent-workers").wait_for_all() == FAILED
+    assert time.now == pytest.approx(100)
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert "after 100 s: agent-workers: 1 of 2 nodes are done. Fix: see which pods" in told
+
+
+def test_uninstall_switches_then_waits(server: KubeObjects) -> None:
+    """The workers first; done is what is done in the new mode."""
+    patched = []
+
+    def note(method: str, path: str) -> None:
+        if method == "PATCH":
+            patched.append(path)
+
+    server.before = note
+    servers = rollout.path(NAMESPACE, "control-plane-workers")
+    server.put(servers, daemon_set(1, 1))
+    every = everywhere(server, Time(), "agent-workers", "control-plane-workers")
+    assert every.uninstall() == DONE
+    assert patched == [WORKERS, servers]
+    container = {"name": "agent", "env": [{"name": "MODE", "value": "uninstall"}]}
+    assert server.get(WORKERS)["spec"] == {"template": {"spec": {"containers": [container]}}}
+
+
+def test_uninstall_after_the_first_part_is_gone(server: KubeObjects) -> None:
+    """A DaemonSet that somebody deleted has no node that could be waited for."""
+    assert everywhere(server, Time(), "deleted", "agent-workers").uninstall() == DONE
+
+
+def test_uninstall_without_the_api_server(
+    server: KubeObjects, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Is tried until the time is over."""
+    server.down = True
+    assert everywhere(server, Time(), "agent-workers").uninstall() == FAILED
+    assert "nothing was looked at yet" in capfd.readouterr().err

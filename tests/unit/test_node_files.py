@@ -1,0 +1,179 @@
+"""A host's file tree: links stay inside it, what is written is whole."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gcp_sa_credential_provider.node.files import Root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    """A small host."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/real").write_text("content")
+    return Root(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "leads_to"),
+    [
+        ("real", "/etc/real"),
+        ("/etc/real", "/etc/real"),
+        ("../../../../etc/real", "/etc/real"),
+        ("/../etc//./real", "/etc/real"),
+        ("/nowhere/at/all", "/nowhere/at/all"),
+    ],
+)
+def test_links_stay_inside(root: Root, target: str, leads_to: str) -> None:
+    """An absolute one begins at the host's root, and no `..` leads above that."""
+    (root.path / "etc/link").symlink_to(target)
+    assert root.resolve("/etc/link") == leads_to
+    assert root.outside("/etc/link") == root.path / leads_to[1:]
+    assert root.readlink("/etc/link") == target
+    status = root.lstat("/etc/link")
+    assert status is not None
+    assert stat.S_ISLNK(status.st_mode)
+    assert (root.read("/etc/link") == b"content") == (leads_to == "/etc/real")
+
+
+def test_a_folder_that_is_a_link(root: Root) -> None:
+    (root.path / "run").symlink_to("/var/run")
+    (root.path / "var").mkdir()
+    assert root.mkdir("/run/a/b") == ["/var/run", "/var/run/a", "/var/run/a/b"]
+    root.write("/run/a/b/c", b"1", 0o640)
+    assert (root.path / "var/run/a/b/c").read_bytes() == b"1"
+    assert root.listdir("/run/a/b") == ["c"]
+
+
+def test_a_loop(root: Root) -> None:
+    (root.path / "a").symlink_to("b")
+    (root.path / "b").symlink_to("a")
+    with pytest.raises(OSError, match=r"loop|Too many") as raised:
+        root.read("/a")
+    assert raised.value.errno == errno.ELOOP
+
+
+def test_relative_paths_are_for_nobody(root: Root) -> None:
+    with pytest.raises(ValueError, match="is not absolute"):
+        root.read("etc/real")
+
+
+def test_what_is_not_there(root: Root) -> None:
+    assert root.read("/etc/none") is None
+    assert root.read("/etc/real/below") is None
+    assert root.stat("/etc/none") is None
+    assert root.lstat("/etc/none") is None
+    assert root.listdir("/etc/none") == []
+    assert root.listdir("/etc/real") == []
+    assert root.readlink("/etc/none") is None
+    assert root.readlink("/etc/real") is None
+    root.remove("/etc/none")
+    assert root.rmdir("/etc/none")
+
+
+def test_write_a_new_file(root: Root) -> None:
+    """Its mode is the one asked for, whatever the umask."""
+    before = os.umask(0o077)
+    try:
+        root.write("/etc/new", b"1", 0o644)
+        root.mkdir("/srv/x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((root.path / "etc/new").stat().st_mode) == 0o644
+    assert stat.S_IMODE((root.path / "srv").stat().st_mode) == 0o755
+
+
+def test_write_over_a_file(root: Root) -> None:
+    """Mode and owner are those of before; the file is another, so that who reads it reads on."""
+    file = root.path / "etc/real"
+    file.chmod(0o604)
+    if os.geteuid() == 0:
+        os.chown(file, 12, 34)
+    before = file.stat()
+    with file.open() as reader:
+        root.write("/etc/real", b"new", 0o777)
+        assert reader.read() == "content"
+    after = file.stat()
+    assert file.read_bytes() == b"new"
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
+    assert root.listdir("/etc") == ["real"]
+
+
+def test_write_through_a_link(root: Root) -> None:
+    (root.path / "etc/link").symlink_to("/etc/real")
+    root.write("/etc/link", b"new", 0o644)
+    assert (root.path / "etc/real").read_bytes() == b"new"
+    assert root.readlink("/etc/link") == "/etc/real"
+
+
+def test_a_folder_is_not_written_over(root: Root) -> None:
+    with pytest.raises(OSError, match="is no regular file"):
+        root.write("/etc", b"", 0o644)
+    with pytest.raises(OSError, match="is a folder"):
+        root.link("/etc", "x")
+    with pytest.raises(FileNotFoundError):
+        root.write("/none/x", b"", 0o644)
+    assert root.listdir("/") == ["etc"]
+
+
+def test_links_are_replaced_and_removed(root: Root) -> None:
+    root.link("/etc/link", "a")
+    root.link("/etc/link", "real")
+    assert root.readlink("/etc/link") == "real"
+    root.remove("/etc/link")
+    assert root.listdir("/etc") == ["real"]
+
+
+def test_a_killed_writer_is_swept_up(root: Root) -> None:
+    """What it left is not in the way of the next one, and can be removed."""
+    left = root.path / "etc/.real.gcp-sa-credential-provider-new"
+    left.write_text("half")
+    root.write("/etc/real", b"whole", 0o644)
+    assert root.listdir("/etc") == ["real"]
+    left.write_text("half")
+    root.sweep("/etc/real")
+    root.sweep("/etc/real")
+    assert root.listdir("/etc") == ["real"]
+
+
+def test_a_name_as_long_as_names_may_be(root: Root) -> None:
+    name = "n" * 255
+    root.write(f"/etc/{name}", b"1", 0o644)
+    assert name in root.listdir("/etc")
+
+
+def test_folders_that_are_not_empty_stay(root: Root) -> None:
+    assert not root.rmdir("/etc")
+    (root.path / "etc/real").unlink()
+    assert root.rmdir("/etc")
+    assert root.listdir("/") == []
+
+
+def test_writable(root: Root) -> None:
+    """Of what is still to be made, the folder above it counts."""
+    assert root.writable("/etc/new")
+    assert root.writable("/a/b/c")
+    if os.geteuid():
+        (root.path / "etc").chmod(0o555)
+        assert not root.writable("/etc/new")
+
+
+def test_labels(root: Root) -> None:
+    """SELinux' attribute goes along, where the file system takes one."""
+    assert root.label("/etc/real") is None
+    try:
+        root.set_label("/etc/real", "system_u:object_r:bin_t:s0")
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM):
+            pytest.skip(f"no label can be set here: {error.strerror}")
+        raise
+    root.write("/etc/real", b"new", 0o644)
+    assert root.label("/etc/real") == "system_u:object_r:bin_t:s0"
