@@ -10,7 +10,7 @@ static: $(VENV)/.run ## the static file for both architectures (ARCH=amd64: one)
 
 .PHONY: test-static
 test-static: venv ## the process suite and the hardening tests over the static files and the image
-	@$(MAKE) --no-print-directory image ARCH="amd64 arm64"
+	@$(MAKE) --no-print-directory image packages ARCH="amd64 arm64"
 	$(BIN)/pytest tests/process --plugin $(STATIC_FILE)
 	$(BIN)/pytest tests/static
 
@@ -32,7 +32,7 @@ static-asan: venv ## the process suite over the C part with AddressSanitizer (gc
 
 .PHONY: image
 image: static ## dist/NAME-VERSION-image.tar: an OCI layout with the files of both architectures
-	@$(BIN)/python packaging/static/image.py
+	@$(BIN)/python packaging/static/image.py $(ARCH)
 
 .PHONY: licenses
 licenses: static ## the licences of all that is in the static file

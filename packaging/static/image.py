@@ -9,6 +9,7 @@ import io
 import json
 import sys
 import tarfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,10 @@ def sbom(layout: Layout, subject: Descriptor, file: Path) -> Descriptor:
     return {**layout.add_json(_MANIFEST, manifest), "artifactType": _SBOM}
 
 
-def build(target: Path) -> None:
+def build(target: Path, arches: Sequence[str]) -> None:
     """Write the layout as one tar file."""
     layout = Layout()
-    files = {arch: DIST / f"{NAME}-{version()}-linux-{arch}" for arch in ARCHES}
+    files = {arch: DIST / f"{NAME}-{version()}-linux-{arch}" for arch in arches}
     images = {arch: image(layout, arch, file) for arch, file in files.items()}
     bills = [
         sbom(layout, images[arch], file.with_name(f"{file.name}.cdx.json"))
@@ -115,7 +116,7 @@ def build(target: Path) -> None:
     top = layout.add_json(_INDEX, index)
     top["annotations"] = {
         "org.opencontainers.image.ref.name": version(),
-        "io.containerd.image.name": f"{NAME}:{version()}",
+        "io.containerd.image.name": f"localhost/{NAME}:{version()}",
     }
     root = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [top, *bills]}
     members = {
@@ -132,5 +133,5 @@ def build(target: Path) -> None:
 
 if __name__ == "__main__":
     path = DIST / f"{NAME}-{version()}-image.tar"
-    build(path)
+    build(path, sys.argv[1:] or list(ARCHES))
     sys.stdout.write(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes\n")
