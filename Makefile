@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NAME   := gcp-sa-credential-provider
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
-TYPED  := unit process emulator fuzz clients kubelet cluster static
+TYPED  := unit process emulator fuzz clients kubelet node cluster static
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 WHEEL  := dist/.wheel
 
@@ -57,7 +57,7 @@ lint: venv
 .PHONY: unit
 unit: venv zipapp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses=auto
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python tests/coverage_gate.py
 
@@ -76,18 +76,22 @@ test-kubelets: venv ## the same, all minors from 1.33 on
 	$(BIN)/pytest tests/kubelet --kubelet-minors all
 
 .PHONY: test-clients
-test-clients: venv ## the emulator judged by gcloud, Go's x/oauth2, containerd, skopeo and a registry
+test-clients: venv ## judged by gcloud, OpenTofu, Helm, Go's x/oauth2, containerd, skopeo and a registry
+	@PYTHONPATH=tests $(BIN)/python -m clients.opentofu build
+	@PYTHONPATH=tests $(BIN)/python -m clients.charts build
+	$(BIN)/python tests/kubelet/build.py build
 	$(BIN)/pytest tests/clients
 
 .PHONY: e2e
-e2e: venv static ## a real cluster pulls through it (root, Go, containerd, runc, docker-registry)
+e2e: venv image ## a real cluster is set up and pulls (root, systemd, Go, gcloud, kubectl, containerd, docker-registry)
 	$(BIN)/python tests/kubelet/build.py cluster
-	$(BIN)/pytest tests/cluster --durations=10
+	@PYTHONPATH=tests $(BIN)/python -m clients.charts build
+	$(BIN)/pytest tests/node tests/cluster --durations=10
 
 .PHONY: e2e-1.33
 e2e-1.33: venv ## Kubernetes 1.33, where tokens for pulls are alpha
 	$(BIN)/python tests/kubelet/build.py alpha
-	$(BIN)/pytest tests/kubelet/alpha.py
+	$(BIN)/pytest tests/kubelet/alpha.py tests/kubelet/alpha_rendered.py
 
 .PHONY: e2e-up
 e2e-up: venv ## a cluster to look into
@@ -113,11 +117,13 @@ bench: venv zipapp ## compare with Go, side by side; writes docs/performance.md
 	$(BIN)/python benchmarks/bench.py
 
 include packaging/static.mk
+include packaging/packages.mk
 
 .PHONY: docs
 docs: venv ## write the generated pages anew
 	$(BIN)/python -m gcp_sa_credential_provider explain --markdown > docs/errors.md
 	$(BIN)/python tests/emulator/rules.py
+	$(BIN)/python -m gcp_sa_credential_provider.fleet.schema > docs/fleet.schema.json
 
 .PHONY: lock
 lock: ## resolve requirements/ anew (needs uv)

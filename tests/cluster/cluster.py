@@ -9,6 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from cluster.node import (
     SERVICE_ACCOUNT_HOST,
     TOKEN_HOST,
     Node,
+    outside,
 )
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from kubelet import build
@@ -37,6 +39,8 @@ REPOSITORY = "projects/project/locations/us/repositories/private"
 GOOGLE_REPOSITORY = f"projects/project/locations/us/repositories/{GOOGLE_HOST}"
 # Kubernetes 1.37's and 1.34's, whose answers differ where an image is on the node already.
 NODES = {"node-1": build.NEWEST, "node-2": build.OLDER}
+# Nodes that are hosts of their own, for the tests that want them (tests/cluster/hosted.py).
+HOSTS = {"node-3": build.NEWEST, "node-4": build.OLDER}
 APPLICATIONS = ("app", "batch")
 ELSEWHERE_HOST = "registry.example.com"
 """A registry that is none of Google's and lets everybody pull."""
@@ -66,6 +70,10 @@ class Cluster:
     nodes: dict[str, Node]
     journal: Journal
     """The plugin's records, of all nodes."""
+    sandbox: Path
+    """The archive of the sandboxes' image."""
+    trusted: Path
+    """Authorities of Google and of the registries, in one file."""
     seconds: dict[str, float]
     """How long each part of the start took."""
 
@@ -84,6 +92,42 @@ class Cluster:
     def jwks(self) -> str:
         """The keys that the API server publishes."""
         return self.api.read("/openid/v1/jwks").decode()
+
+    def admit(self, node: Node, stack: ExitStack) -> None:
+        """Start a node, and lead what it asks for to where that is, and the API server to it.
+
+        `stack` ends what follows its log.
+        """
+        authority = self.control.authority
+        serving = authority.issue_cert(node.name, node.outside.host)
+        place = self.api.folder / f"{node.name}-server.pem"
+        serving.private_key_and_cert_chain_pem.write_to_path(place)
+        node.start(self.sandbox, stack)
+        sts = urlsplit(self.google.endpoints["sts"]).port
+        assert sts
+        for host, port, target in (
+            ("127.0.0.1", self.control.port, self.control.port),
+            (_AT_GOOGLE, 443, sts),
+            (_AT_REGISTRY, 443, self.registries.private),
+            (_AT_ELSEWHERE, 443, self.registries.open),
+            (_AT_MIRROR, 443, self.registries.mirror_port),
+        ):
+            listen = Address(host=host, port=port, network=node.name)
+            self.machine.relay(listen, Address(port=target))
+        self.machine.relay(node.outside, node.inside)
+
+    def wait_ready(self, name: str) -> None:
+        """Until a node is."""
+        self.api.wait("/api/v1/nodes", name, _is_ready, seconds=_READY_SECONDS)
+
+    def wait_version(self, name: str, version: str) -> None:
+        """Until a node is ready with a kubelet of this version."""
+
+        def is_there(node: dict[str, Any]) -> bool:
+            told: str = node["status"]["nodeInfo"]["kubeletVersion"]
+            return told == version and _is_ready(node)
+
+        self.api.wait("/api/v1/nodes", name, is_there, seconds=_READY_SECONDS)
 
 
 def google_configuration(jwks: str, *, disabled: bool = False) -> dict[str, object]:
@@ -105,10 +149,10 @@ def google_configuration(jwks: str, *, disabled: bool = False) -> dict[str, obje
 def cluster(plugin: Path) -> Iterator[Cluster]:
     """Start a cluster whose nodes run this plugin; everything is gone at the end."""
     watch = _Stopwatch()
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         house = stack.enter_context(machine())
         watch.lap("machine")
-        control = ControlServers(house, list(NODES))
+        control = ControlServers(house, [*NODES, *HOSTS])
         control.start()
         watch.lap("control plane")
         jwks = control.api.read("/openid/v1/jwks").decode()
@@ -133,26 +177,24 @@ def cluster(plugin: Path) -> Iterator[Cluster]:
                 trusted=trusted,
                 audience=audience(PROVIDER),
             )
-            serving = control.authority.issue_cert(name, node.outside.host)
-            serving.private_key_and_cert_chain_pem.write_to_path(
-                control.api.folder / f"{name}-server.pem"
-            )
-        (house.folder / "hosts").write_text(_hosts(nodes))
-        for node in nodes.values():
-            node.start(sandbox, stack)
-            _connect(house, node, control, google, registries)
-        for name in nodes:
-            control.api.wait("/api/v1/nodes", name, _is_ready, seconds=_READY_SECONDS)
-        watch.lap("nodes")
-        yield Cluster(
+        (house.folder / "hosts").write_text(_hosts())
+        made = Cluster(
             machine=house,
             google=google,
             control=control,
             registries=registries,
             nodes=nodes,
             journal=journal,
+            sandbox=sandbox,
+            trusted=trusted,
             seconds=watch.laps,
         )
+        for node in nodes.values():
+            made.admit(node, stack)
+        for name in nodes:
+            made.wait_ready(name)
+        watch.lap("nodes")
+        yield made
 
 
 class Registries:
@@ -204,7 +246,7 @@ def _sandbox(folder: Path) -> Path:
     return archive
 
 
-def _hosts(nodes: dict[str, Node]) -> str:
+def _hosts() -> str:
     names = {
         "127.0.0.1": ["localhost"],
         _AT_GOOGLE: [*(f"{api}.googleapis.com" for api in _APIS), GOOGLE_HOST],
@@ -212,25 +254,8 @@ def _hosts(nodes: dict[str, Node]) -> str:
         _AT_ELSEWHERE: [ELSEWHERE_HOST],
         _AT_MIRROR: [MIRROR],
     }
-    names |= {node.outside.host: [node.name] for node in nodes.values()}
+    names |= {outside(number): [name] for number, name in enumerate([*NODES, *HOSTS], start=1)}
     return "".join(f"{address} {' '.join(hosts)}\n" for address, hosts in names.items())
-
-
-def _connect(
-    house: Machine, node: Node, control: ControlServers, google: Emulator, registries: Registries
-) -> None:
-    """Lead what the node asks for to where it is, and the API server to the node's kubelet."""
-    sts = urlsplit(google.endpoints["sts"]).port
-    assert sts
-    for host, port, target in (
-        ("127.0.0.1", control.port, control.port),
-        (_AT_GOOGLE, 443, sts),
-        (_AT_REGISTRY, 443, registries.private),
-        (_AT_ELSEWHERE, 443, registries.open),
-        (_AT_MIRROR, 443, registries.mirror_port),
-    ):
-        house.relay(Address(host=host, port=port, network=node.name), Address(port=target))
-    house.relay(node.outside, node.inside)
 
 
 def _is_ready(node: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import systemd_host
 from cluster.cluster import Cluster
 from cluster.cluster import cluster as running_cluster
 from cluster.machine import groups_of
@@ -45,7 +46,7 @@ def cluster(plugin: Path, pytestconfig: pytest.Config) -> Iterator[Cluster]:
         with shown():
             print(f"\ncluster up, with {plugin.name}: {laps}", file=sys.stderr)
         yield made
-        groups = groups_of(made.machine.folder)
+        groups = groups_of(made.machine.folder) + systemd_host.groups(made.machine.folder)
         ending = time.monotonic()
     with shown():
         print(f"\ncluster down: {time.monotonic() - ending:.1f} s", file=sys.stderr)
@@ -63,6 +64,11 @@ def pytest_runtest_makereport(
         for node in made.nodes.values():
             said = "\n".join(node.log.all[-SHOWN_LINES:])
             report.sections.append((f"kubelet of {node.name}", said))
+    site: Any = item.funcargs.get("site")
+    for host in site.hosts.values() if report.failed and site else ():
+        said = "\n".join(host.said().splitlines()[-2 * SHOWN_LINES :])
+        report.sections.append((f"kubelet of {host.name}", said))
+        report.sections.append((f"plugin on {host.name}", host.said_by_plugin()))
     return report
 
 

@@ -50,7 +50,7 @@ class Journal:
 
     def records(self, account: str) -> list[Record]:
         """What there is so far of pulls for this ServiceAccount, NAMESPACE/NAME."""
-        found = map(_record, self._lines.all)
+        found = map(record_of, self._lines.all)
         return [record for record in found if record.get("serviceaccount") == account]
 
     def wait_for(
@@ -61,13 +61,13 @@ class Journal:
 
         def right(line: str) -> bool:
             nonlocal passed
-            record = _record(line)
+            record = record_of(line)
             if record.get("serviceaccount") != account:
                 return False
             passed += 1
             return passed > after and wanted(record)
 
-        return _record(self._lines.wait_for(right, seconds=PATIENCE_SECONDS))
+        return record_of(self._lines.wait_for(right, seconds=PATIENCE_SECONDS))
 
     def __enter__(self) -> Self:
         """Follow."""
@@ -83,7 +83,7 @@ class Journal:
         self._lines.__exit__(kind, error, traceback)
 
 
-def _record(line: str) -> Record:
+def record_of(line: str) -> Record:
     entry = json.loads(line)
     return {
         key.removeprefix(_PREFIX).lower(): value

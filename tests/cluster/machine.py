@@ -27,6 +27,7 @@ from typing import IO, Any
 if __name__ == "__main__":  # then this file has no package around it
     sys.path[0] = str(Path(__file__).parent.parent)
 
+import systemd_host
 from cluster.relay import relay
 
 NETWORKS = Path("/run/netns")
@@ -175,6 +176,8 @@ def keep(folder: Path) -> int:
         for path, value in tunables.items():
             if path.read_text() != value:
                 path.write_text(value)
+        for group in systemd_host.groups(folder):
+            systemd_host.remove(group)
         for group in groups_of(folder):
             group.rmdir()
             with contextlib.suppress(OSError):

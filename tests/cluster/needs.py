@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import systemd_host
 from kubelet import build
 
 DIST = Path(__file__).parents[2] / "dist"
@@ -18,6 +19,8 @@ PACKAGES = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
     "tail": "coreutils",
+    "update-ca-certificates": "ca-certificates",
+    "kubectl": "kubernetes-client",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "/lib/systemd/systemd-journald": "systemd",
 }
@@ -35,6 +38,7 @@ def missing() -> list[str]:
         problems.append("root: this is another user. Fix: sudo")
     if problem := build.go_problem():
         problems.append(problem)
+    problems += systemd_host.missing()
     absent = {package for program, package in PACKAGES.items() if not shutil.which(program)}
     if absent:
         listed = " ".join(sorted(absent))
@@ -50,3 +54,11 @@ def plugin_file(chosen: Path | None) -> Path:
     if not path.is_file():
         raise NoPluginError(f"{path}: no such file. Fix: `make static` or `make zipapp`")
     return path.resolve()
+
+
+def image_file() -> Path:
+    """The image of the static file that was built last. Raises NoPluginError."""
+    found = sorted(DIST.glob("*-image.tar"))
+    if not found:
+        raise NoPluginError(f"{DIST}: has no image. Fix: `make image`")
+    return found[-1].resolve()

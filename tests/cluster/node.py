@@ -31,6 +31,11 @@ _SERVICE_ACCOUNT_HOSTS = [SERVICE_ACCOUNT_HOST, GOOGLE_HOST, MIRRORED_HOST]
 _TOKEN_PLUGIN = f"{PLUGIN}-token"
 
 
+def outside(number: int) -> str:
+    """The address at which tests and the API server reach a node."""
+    return f"127.0.1.{number}"
+
+
 class Node:
     """A node named `node-NUMBER`."""
 
@@ -40,12 +45,15 @@ class Node:
         number: int,
         *,
         kubelet: Path,
-        plugin: Path,
+        plugin: Path | None,
         identities: Path,
         trusted: Path,
         audience: str,
     ) -> None:
-        """Write its files. `trusted`: authorities of Google and the registries, in one file."""
+        """Write its files. `trusted`: authorities of Google and the registries, in one file.
+
+        `plugin` None: the program comes later, and its configuration with it.
+        """
         self._machine = machine
         self._kubelet = kubelet
         self._identities = identities
@@ -60,11 +68,14 @@ class Node:
         self.static_pods = self.folder / "manifests"
         for folder in (self.bin_dir, self.static_pods, self.folder / "cni"):
             folder.mkdir(parents=True)
-        self.install(plugin)
-        (self.bin_dir / _TOKEN_PLUGIN).symlink_to(PLUGIN)
         self._write("cni/10-pods.conflist", self._pod_network())
         self._write("kubelet.yaml", self._kubelet_configuration())
-        self._write("credential-provider-config.yaml", self._providers(audience))
+        self._usual = json.dumps(self._providers(audience), indent=1)
+        self._environment: dict[str, str] = {}
+        if plugin:
+            self.install(plugin)
+            (self.bin_dir / _TOKEN_PLUGIN).symlink_to(PLUGIN)
+            self._providers_file.write_text(self._usual)
         (self.folder / "containerd.toml").write_text(self._containerd_configuration())
 
     def install(self, plugin: Path) -> None:
@@ -115,21 +126,42 @@ class Node:
         self._machine.start(
             self._process,
             self._kubelet,
+            *self._flags(),
+            f"--image-credential-provider-config={self._providers_file}",
+            f"--image-credential-provider-bin-dir={self.bin_dir}",
+            network=self.name,
+            environment=self._environment,
+        )
+
+    def _flags(self) -> list[str]:
+        """The kubelet's, but for those of credential providers."""
+        return [
             f"--config={self.folder / 'kubelet.yaml'}",
             f"--kubeconfig={self._identities / f'{self.name}.kubeconfig'}",
             f"--hostname-override={self.name}",
             f"--node-ip={self._address}",
             f"--root-dir={self.folder / 'kubelet'}",
             f"--cert-dir={self.folder / 'certificates'}",
-            f"--image-credential-provider-config={self.folder / 'credential-provider-config.yaml'}",
-            f"--image-credential-provider-bin-dir={self.bin_dir}",
-            network=self.name,
-        )
+        ]
 
     def restart_kubelet(self) -> None:
         """Stop it and start it again: what it kept in memory is gone."""
         self._machine.stop(self._process)
         self.start_kubelet()
+
+    def take_configuration(self, text: str | None) -> None:
+        """Restart the kubelet with this CredentialProviderConfig; None: with the usual one.
+
+        A configuration that knows nothing of this cluster's own authorities finds them in the
+        kubelet's environment, which the kubelet hands on.
+        """
+        self._environment = {} if text is None else {"SSL_CERT_FILE": str(self._trusted)}
+        self._providers_file.write_text(self._usual if text is None else text)
+        self.restart_kubelet()
+
+    @property
+    def _providers_file(self) -> Path:
+        return self.folder / "credential-provider-config.yaml"
 
     @property
     def _process(self) -> str:
@@ -148,7 +180,7 @@ class Node:
     @property
     def outside(self) -> Address:
         """Where the tests and the API server reach it."""
-        return Address(host=f"127.0.1.{self._number}", port=self._port)
+        return Address(host=outside(self._number), port=self._port)
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
         (self.folder / name).write_text(json.dumps(document, indent=1))

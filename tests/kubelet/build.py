@@ -271,12 +271,12 @@ OLDER = "1.34"
 
 
 def cluster_programs() -> list[Program]:
-    """What a whole cluster is made of, with a node of the newest minor and an older one.
+    """What a whole cluster is made of, with nodes of the newest minor and of older ones.
 
     The harness comes first: it fills Go's cache with what the others share.
     """
     controllers = [kubernetes("kube-controller-manager"), kubernetes("kube-scheduler")]
-    nodes = [kubernetes("kubelet"), kubernetes("kubelet", OLDER)]
+    nodes = [kubernetes("kubelet", minor) for minor in (NEWEST, OLDER, MINORS[0])]
     return [harness(NEWEST), pause(), etcd(), kube_apiserver(), *controllers, *nodes]
 
 

@@ -89,6 +89,7 @@ class Place:
             "slots": slots,
             "mode": "install",
             "after": [],
+            "after_slots": [],
             "remove_taint": "",
             "ready_file": self.ready_file,
             "command": (sys.executable, "-c", program),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gcp_sa_credential_provider.node import rollout
+from gcp_sa_credential_provider.node import lease, rollout
 from gcp_sa_credential_provider.node.everywhere import Everywhere
 from gcp_sa_credential_provider.node.pod import DONE, FAILED
 from unit.kube_objects import KubeObjects, daemon_set
@@ -37,11 +37,14 @@ class Time:
             self.then.pop(0)()
 
 
-def everywhere(server: KubeObjects, time: Time, *names: str) -> Everywhere:
+def everywhere(
+    server: KubeObjects, time: Time, *names: str, slots: tuple[str, ...] = ()
+) -> Everywhere:
     return Everywhere(
         api=server.api,
         namespace=NAMESPACE,
         names=names,
+        slots=slots,
         seconds=100,
         clock=lambda: time.now,
         wait=time.wait,
@@ -61,6 +64,31 @@ def test_rollout_waits_for_all(server: KubeObjects, capfd: pytest.CaptureFixture
     every = everywhere(server, time, "agent-workers", "control-plane-workers")
     assert every.wait_for_all() == DONE
     assert capfd.readouterr().err.splitlines()[-1].endswith("all nodes are done")
+
+
+def test_rollout_waits_for_who_is_at_work(
+    server: KubeObjects, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A restarted kubelet may call a pod ready that is not: its node still has its slot."""
+    slot = lease.path(NAMESPACE, "slot-0")
+    server.put(slot, lease.taken({"metadata": {"name": "slot-0"}}, "node-2", lease.now()))
+    time = Time()
+    time.then = [lambda: server.put(slot, lease.released(server.get(slot), lease.now()))]
+    assert everywhere(server, time, "agent-workers", slots=("slot-0",)).wait_for_all() == DONE
+    said = capfd.readouterr().err.splitlines()
+    assert said[0].endswith("waiting: at work: node-2")
+    assert time.now > 0
+
+
+def test_rollout_does_not_wait_for_who_is_gone(server: KubeObjects) -> None:
+    """A slot that nobody renews is nobody's, and one that is no more neither."""
+    slot = lease.path(NAMESPACE, "slot-0")
+    server.put(slot, lease.taken({"metadata": {"name": "slot-0"}}, "node-2", lease.now()))
+    time = Time()
+    every = everywhere(server, time, "agent-workers", slots=("slot-0", "slot-1"))
+    every.seconds = every._give_up = 10 * lease.LEASE_SECONDS
+    assert every.wait_for_all() == DONE
+    assert time.now > lease.LEASE_SECONDS
 
 
 def test_rollout_in_vain(server: KubeObjects, capfd: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def commands(page: str) -> list[str]:
 MAKE = sorted(
     {
         line
-        for page in ("README.md", "CONTRIBUTING.md", "docs/setup.md")
+        for page in ("README.md", "CONTRIBUTING.md", "docs/by-hand.md")
         for line in commands(page)
         if line.startswith("make ")
     }
@@ -74,12 +74,15 @@ def test_a_command_of_the_readme_runs(line: str) -> None:
     assert "\n  fix " in done.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/setup.md"])
+@pytest.mark.parametrize(
+    "page",
+    [str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))],
+)
 def test_links_lead_somewhere(page: str) -> None:
-    """Every relative link is a file."""
+    """Every relative link is there."""
     folder = (ROOT / page).parent
-    for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", (ROOT / page).read_text()):
-        assert (folder / target).is_file(), target
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
+        assert (folder / target).exists(), target
 
 
 def test_the_readme_names_only_commands_that_are_there() -> None:
@@ -97,9 +100,9 @@ def documents(page: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_config_of_the_setup_page_is_one_that_we_take() -> None:
+def test_the_config_of_the_page_by_hand_is_one_that_we_take() -> None:
     """Its variables are settings, and matchImages stays inside GCP_REGISTRIES."""
-    [config] = [d for d in documents("docs/setup.md") if d["kind"] == "CredentialProviderConfig"]
+    [config] = [d for d in documents("docs/by-hand.md") if d["kind"] == "CredentialProviderConfig"]
     [provider] = config["providers"]
     # GCP_AUDIENCE is itself a name with AUDIENCE in it.
     environment = {
@@ -112,7 +115,7 @@ def test_the_config_of_the_setup_page_is_one_that_we_take() -> None:
     assert provider["name"] == PROGRAM
 
 
-def test_the_rbac_of_the_setup_page_names_the_audience_whole() -> None:
+def test_the_rbac_of_the_page_by_hand_names_the_audience_whole() -> None:
     """RBAC compares the whole string."""
-    [role] = [d for d in documents("docs/setup.md") if d["kind"] == "Role"]
+    [role] = [d for d in documents("docs/by-hand.md") if d["kind"] == "Role"]
     assert role["rules"][0]["resources"] == [AUDIENCE]

@@ -67,6 +67,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     agent.add_argument(
         "--after", action="append", default=[], help="DaemonSet to wait for (repeatable)"
     )
+    agent.add_argument(
+        "--after-slot", action="append", default=[], help="Lease of such a one (repeatable)"
+    )
     agent.add_argument("--remove-taint", default="", metavar="KEY", help="of the node, when done")
     agent.add_argument("--host-root", default="/proc/1/root", help="the host's root directory")
     agent.add_argument("--config", default="", help="the CredentialProviderConfig with our entries")
@@ -79,6 +82,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         every = commands.add_parser(name, help=f"in a pod of the Helm chart: {summary}")
         every.add_argument("--namespace", required=True, help="of the DaemonSets")
         every.add_argument("--daemon-set", action="append", required=True, help="(repeatable)")
+        every.add_argument("--slot", action="append", default=[], help="Lease (repeatable)")
         every.add_argument("--timeout", type=int, default=3600, metavar="SECONDS")
         every.set_defaults(act=act)
 
@@ -109,6 +113,7 @@ def run_agent(args: argparse.Namespace) -> int:
         slots=slots,
         mode=args.mode,
         after=args.after,
+        after_slots=args.after_slot,
         remove_taint=args.remove_taint,
         ready_file=args.ready_file,
         command=change_command(args),
@@ -140,6 +145,9 @@ class Agent:
     slots: Slots
     mode: str
     after: Sequence[str]
+    """DaemonSets whose nodes come before, …"""
+    after_slots: Sequence[str]
+    """… and their Leases."""
     remove_taint: str
     """Key; "" for none."""
     ready_file: Path
@@ -164,12 +172,22 @@ class Agent:
         self.wait(ENDING, None)
         return DONE
 
+    def __post_init__(self) -> None:
+        ours = self.slots
+        self._before_us = Slots(
+            api=ours.api,
+            namespace=ours.namespace,
+            names=self.after_slots,
+            holder="",
+            clock=ours.clock,
+        )
+
     @property
     def _node(self) -> str:
         return self.slots.holder
 
     def _others_are_done(self) -> str | None:
-        left = rollout.pending_of(self.slots.api, self.slots.namespace, list(self.after))
+        left = rollout.pending_of(self.slots.api, self.slots.namespace, self.after, self._before_us)
         return f"the workers come first ({'; '.join(left)})" if left else None
 
     def _take(self) -> str | None:

@@ -1,8 +1,8 @@
 """All nodes of a release: `node rollout` waits for them, `node uninstall-all` switches them before.
 
-Imports `api`, `pod`, `rollout`. The first is what `helm test` runs, the second the Job before the
-release is deleted. The DaemonSets themselves take the program off their nodes, under the same slots
-and in the same order as they put it there.
+Imports `api`, `lease`, `pod`, `rollout`. The first is what `helm test` runs, the second the Job
+before the release is deleted. The DaemonSets themselves take the program off their nodes, under the
+same slots and in the same order as they put it there.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from functools import partial
 from gcp_sa_credential_provider.node import rollout
 from gcp_sa_credential_provider.node.api import Api, Denied, in_cluster
 from gcp_sa_credential_provider.node.failure import Refused
+from gcp_sa_credential_provider.node.lease import Slots
 from gcp_sa_credential_provider.node.pod import (
     DONE,
     FAILED,
@@ -45,6 +46,7 @@ def _run(args: argparse.Namespace, act: Callable[["Everywhere"], int]) -> int:
             api=in_cluster(os.environ),
             namespace=args.namespace,
             names=args.daemon_set,
+            slots=args.slot,
             seconds=args.timeout,
             clock=time.monotonic,
             wait=blocked(),
@@ -66,6 +68,8 @@ class Everywhere:
     namespace: str
     names: Sequence[str]
     """Of the DaemonSets, in the order in which they are switched."""
+    slots: Sequence[str] = ()
+    """Of the Leases of all nodes."""
     seconds: float
     clock: Callable[[], float]
     """Seconds, monotonic."""
@@ -75,6 +79,9 @@ class Everywhere:
 
     def __post_init__(self) -> None:
         self._give_up = self.clock() + self.seconds
+        self._slots = Slots(
+            api=self.api, namespace=self.namespace, names=self.slots, holder="", clock=self.clock
+        )
 
     def uninstall(self) -> int:
         """Switch the DaemonSets that are there, and wait for their nodes. Raises Ended."""
@@ -118,5 +125,5 @@ class Everywhere:
 
     def _pending(self) -> str | None:
         names = [name for name in self.names if name not in self._gone]
-        self._left = "; ".join(rollout.pending_of(self.api, self.namespace, names))
+        self._left = "; ".join(rollout.pending_of(self.api, self.namespace, names, self._slots))
         return self._left or None

@@ -79,6 +79,20 @@ class Slots:
                 return True
         return False
 
+    def holders(self) -> list[str]:
+        """Who is at work now, by name: the holders of slots that have not expired."""
+        busy = set()
+        for name in self.names:
+            try:
+                lease = self.api.call("GET", path(self.namespace, name))
+            except Denied as denied:
+                if denied.status != _GONE:
+                    raise
+                continue
+            if not self._is_free(lease):
+                busy.add(holder_of(lease))
+        return sorted(busy)
+
     def _is_free(self, lease: Object) -> bool:
         meta = lease["metadata"]
         version = str(meta["resourceVersion"])

@@ -1,13 +1,16 @@
 """The DaemonSets of the chart: whether their nodes are done, and the switch to uninstall.
 
-Imports `api`. Rules: apps/v1 DaemonSetStatus, and what `kubectl rollout status` makes of it
-(k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go). A pod of ours is ready once its node is
-done, so a DaemonSet that is rolled out is one whose nodes all are.
+Imports `api`, `lease`. Rules: apps/v1 DaemonSetStatus, and what `kubectl rollout status` makes of
+it (k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go). A pod of ours is ready once its node
+is done, so a DaemonSet that is rolled out is one whose nodes all are, unless somebody still has a
+slot: a kubelet that has just been restarted calls a pod ready whose start-up probe it has not run
+yet.
 """
 
 from collections.abc import Iterable
 
 from gcp_sa_credential_provider.node.api import STRATEGIC_MERGE, Api, Object
+from gcp_sa_credential_provider.node.lease import Slots
 
 CONTAINER = "agent"
 MODE = "MODE"
@@ -34,10 +37,12 @@ def pending(daemon_set: Object) -> str | None:
     return None
 
 
-def pending_of(api: Api, namespace: str, names: Iterable[str]) -> list[str]:
-    """What is not done yet, one text for each DaemonSet that is not. Raises as `Api.call`."""
+def pending_of(api: Api, namespace: str, names: Iterable[str], slots: Slots) -> list[str]:
+    """What is not done yet, a text for each DaemonSet and one for slots. Raises as `Api.call`."""
     found = {name: pending(api.call("GET", path(namespace, name))) for name in names}
-    return [f"{name}: {left}" for name, left in found.items() if left]
+    left = [f"{name}: {text}" for name, text in found.items() if text]
+    busy = slots.holders()
+    return [*left, f"at work: {', '.join(busy)}"] if busy else left
 
 
 def switch(api: Api, namespace: str, name: str, mode: str) -> None:

@@ -125,7 +125,7 @@ app.kubernetes.io/component: {{ .role }}
 gcp-sa-credential-provider/group: {{ .group.name }}
 {{- end -}}
 
-{{/* One DaemonSet. Of: root, group, role, slots and after (lists), affinity (YAML). */}}
+{{/* One DaemonSet. Of: root, group, role, slots, after and afterSlots (lists), affinity (YAML). */}}
 {{- define "daemonSet" -}}
 {{- $root := .root -}}
 apiVersion: apps/v1
@@ -191,6 +191,9 @@ spec:
             {{- end }}
             {{- range .after }}
             - --after={{ . }}
+            {{- end }}
+            {{- range .afterSlots }}
+            - --after-slot={{ . }}
             {{- end }}
             {{- if $root.Values.startupTaint.enabled }}
             - --remove-taint={{ include "taint" $root }}
