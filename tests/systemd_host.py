@@ -103,10 +103,12 @@ class Host:
     @property
     def pid(self) -> int:
         """Of its process 1, here."""
-        for pid in _pids(self.folder, self.name):
-            status = Path(f"/proc/{pid}/status").read_text()
-            if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE) and "systemd" in status:
-                return pid
+        for scope in (top / "init.scope" for top in groups(self.folder, self.name)):
+            for pid in _processes(scope):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    status = Path(f"/proc/{pid}/status").read_text()
+                    if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE) and "systemd" in status:
+                        return pid
         raise ProcessLookupError(f"{self.name} does not run")
 
     @property
@@ -198,12 +200,15 @@ def remove(top: Path) -> None:
 
 def _pids(folder: Path, name: str) -> list[int]:
     """All processes of a host, as this machine knows them."""
-    found: set[int] = set()
-    for top in groups(folder, name):
-        for path, _, _ in os.walk(top):
-            with contextlib.suppress(OSError):  # systemd may just be removing it
-                found.update(map(int, Path(path, "cgroup.procs").read_text().split()))
-    return sorted(found)
+    every = (path for top in groups(folder, name) for path, _, _ in os.walk(top))
+    return sorted({pid for path in every for pid in _processes(Path(path))})
+
+
+def _processes(group: Path) -> list[int]:
+    """Those in a control group itself; none where systemd has just removed it."""
+    with contextlib.suppress(OSError):
+        return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+    return []
 
 
 # The keeper, in a mount namespace of its own.

@@ -18,6 +18,8 @@ from kubelet.node import PLUGIN
 from systemd_host import Host
 
 KUBELET = "/usr/local/bin/kubelet"
+_REAL = "/var/tmp/kubelet"
+"""Of the same name, by which a kubelet is known."""
 _UNIT = "kubelet.service"
 _AUTHORITIES = "/usr/local/share/ca-certificates"
 """What an administrator adds to the system's (Debian's update-ca-certificates(8))."""
@@ -75,12 +77,16 @@ class HostedNode(Node):
 
     def have_kubelet_refuse(self, path: str, text: str) -> None:
         """From its next start on it ends if there is this text in this file."""
+        real = self._has(_REAL)
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.unlink(missing_ok=True)
+        real.symlink_to(self._kubelet)
         self._replace_kubelet().write_text(
             f"""#!/bin/sh
 case "$*" in
   *--config=*) if grep -q '{text}' {path}; then echo "refused: {path}"; exit 1; fi ;;
 esac
-exec {self._kubelet} "$@"
+exec {_REAL} "$@"
 """
         )
         self._has(KUBELET).chmod(0o755)
@@ -88,6 +94,7 @@ exec {self._kubelet} "$@"
     def have_kubelet_accept(self) -> None:
         """From its next start on it is as it was built."""
         self._replace_kubelet().symlink_to(self._kubelet)
+        self._has(_REAL).unlink(missing_ok=True)
 
     def _replace_kubelet(self) -> Path:
         place = self._has(KUBELET)
@@ -96,7 +103,9 @@ exec {self._kubelet} "$@"
 
     def kill_agents(self) -> None:
         """End whatever the chart runs on it, as a machine out of memory might."""
-        self.host.run("pkill", "--signal=KILL", "--full", "provider node (agent|install)")
+        self.host.run(
+            "pkill", "--signal=KILL", "--full", "(provider node agent|self/exe node install)"
+        )
 
     def read(self, path: str) -> str:
         """A file of it."""
@@ -110,9 +119,21 @@ exec {self._kubelet} "$@"
         return self.host.root / path.removeprefix("/")
 
     def inside_journal(self, unit: str) -> list[str]:
-        """The command that prints what a unit says from now on."""
-        follow = ("--follow", "--lines=0", "--output=cat")
-        return self.host.inside("journalctl", f"--unit={unit}", *follow)
+        """The command that prints what a unit says from now on.
+
+        In the host's files alone: into its process numbers nsenter would fork, and a child of it
+        would outlast it.
+        """
+        return [
+            "nsenter",
+            f"--target={self.host.pid}",
+            "--mount",
+            "journalctl",
+            f"--unit={unit}",
+            "--follow",
+            "--lines=0",
+            "--output=cat",
+        ]
 
     def restart_kubelet(self) -> None:
         """By systemd."""
