@@ -119,21 +119,9 @@ exec {_REAL} "$@"
         return self.host.root / path.removeprefix("/")
 
     def inside_journal(self, unit: str) -> list[str]:
-        """The command that prints what a unit says from now on.
-
-        In the host's files alone: into its process numbers nsenter would fork, and a child of it
-        would outlast it.
-        """
-        return [
-            "nsenter",
-            f"--target={self.host.pid}",
-            "--mount",
-            "journalctl",
-            f"--unit={unit}",
-            "--follow",
-            "--lines=0",
-            "--output=cat",
-        ]
+        """The command that prints what a unit says from now on."""
+        follow = ("--follow", "--lines=0", "--output=cat")
+        return self.host.inside("journalctl", f"--unit={unit}", *follow)
 
     def restart_kubelet(self) -> None:
         """By systemd."""

@@ -1,5 +1,8 @@
 """Lines of a growing file or a journal, and waiting for one of them."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -14,7 +17,12 @@ class Lines:
 
     def __init__(self, *command: str) -> None:
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # to end what it starts too
         )
         self._lines: list[str] = []
         self._change = threading.Condition()
@@ -59,7 +67,8 @@ class Lines:
         traceback: TracebackType | None,
     ) -> None:
         """Stop following."""
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join()
         assert self._process.stdout

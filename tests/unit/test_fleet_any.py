@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from gcp_sa_credential_provider.fleet.load import BadFleet, parse
 from unit.fleet_samples import GOOD
 
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""Of lines, as YAML counts them."""
 TREE = yaml.safe_load(GOOD)
 WORDS = [
     "prod",
@@ -67,7 +70,7 @@ def read(text: str) -> None:
         parse(text, "fleet.yaml", None)
     assert caught.value.problems
     for problem in caught.value.problems:
-        assert 1 <= problem.line <= text.count("\n") + 1
+        assert 1 <= problem.line <= len(BREAK.split(text))
         assert problem.column >= 1
         assert problem.message
         assert problem.fix
