@@ -13,6 +13,8 @@ from gcp_sa_credential_provider.node.profile import wiring
 from gcp_sa_credential_provider.node.validate import GATE
 from unit.node_trees import TREES, UNIT, apply, content, told, tree
 
+THEIRS = "--image-credential-provider-config=/var/lib/kubelet/credential-provider-config.yaml"
+
 
 @pytest.fixture(params=TREES)
 def kind(request: pytest.FixtureRequest) -> str:
@@ -31,6 +33,28 @@ def test_flags_that_are_there_are_kept(tmp_path: Path, kind: str) -> None:
     made = wiring(tree(tmp_path, TREES[kind]), kubelet, None, (1, 34))
     assert (made.config, made.bin_dir) == ("/var/lib/kubelet/c.yaml", "/var/lib/kubelet/bin")
     assert (made.directory, made.flags) == (False, ())
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {f"{UNIT}/kubelet.service": f"[Service]\nExecStart=/usr/bin/kubelet {THEIRS}\n"},
+        {
+            f"{UNIT}/kubelet.service": "[Service]\nEnvironmentFile=-/etc/default/kubelet\n"
+            "ExecStart=/usr/bin/kubelet $KUBELET_FLAGS\n",
+            "/etc/default/kubelet": f"KUBELET_FLAGS={THEIRS} --v=2\n",
+        },
+        {
+            f"{UNIT}/kubelet.service": "[Service]\nExecStart=/usr/bin/kubelet $KUBELET_FLAGS\n",
+            f"{UNIT}/kubelet.service.d/10-theirs.conf": "[Service]\n"
+            f'Environment="KUBELET_FLAGS={THEIRS}"\n',
+        },
+    ],
+)
+def test_flags_of_a_kubelet_that_does_not_run(tmp_path: Path, files: dict[str, str]) -> None:
+    """AKS' units give it such by a file of variables: ours would take their place."""
+    with pytest.raises(Refused, match="has --image-credential-provider-config already"):
+        wiring(tree(tmp_path, files), None, "kubelet", (1, 34))
 
 
 def test_only_the_gate_where_that_is_missing(tmp_path: Path) -> None:

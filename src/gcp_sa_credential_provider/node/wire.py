@@ -113,6 +113,8 @@ def of_systemd(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor) 
     beside: list[Edit] = []
     has = kubelet is not None and kubelet.config and kubelet.bin_dir
     nodeadm = profile == "eks" and (not has or _is_nodeadms(kubelet))
+    if kubelet is None and profile != "eks":
+        _refuse_unknown_flags(root, found)
     if kubelet is not None and has and not nodeadm and embedded.CONFIG not in (ours or ""):
         config, bin_dir, told = str(kubelet.config), str(kubelet.bin_dir), gate
     else:
@@ -169,16 +171,29 @@ def _started_by(found: Unit, words: list[str]) -> str:
     return f"[Service]\nExecStart=\nExecStart={prefix}{' '.join(words)}\n"
 
 
+def _refuse_unknown_flags(root: Root, found: Unit) -> None:
+    """A unit that hands its kubelet a configuration; where it is, only the kubelet can tell."""
+    texts = [found.command, *found.values("Environment"), *_variables(root, found)]
+    if any(f"--{embedded.CONFIG}" in text for text in texts):
+        raise Refused(
+            f"{found.path}: the kubelet has --{embedded.CONFIG} already, and none runs that would"
+            " tell which file that is. Fix: start the kubelet, and run this on the node"
+        )
+
+
+def _variables(root: Root, found: Unit) -> list[str]:
+    """The unit's files of variables."""
+    paths = (f"/{value.lstrip('-').lstrip('/')}" for value in found.values("EnvironmentFile"))
+    return [(root.read(path) or b"").decode("utf-8", "replace") for path in paths]
+
+
 def _is_set(root: Root, found: Unit) -> bool:
     """Whether somebody else gives the variable a value, be it an empty one."""
     for value in found.values("Environment"):
         if any(word.meant.startswith(f"{_VARIABLE}=") for word in unit.words(value)):
             return True
-    for value in found.values("EnvironmentFile"):
-        text = (root.read(f"/{value.lstrip('-').lstrip('/')}") or b"").decode("utf-8", "replace")
-        if any(line.strip().startswith(f"{_VARIABLE}=") for line in text.splitlines()):
-            return True
-    return False
+    lines = (line for text in _variables(root, found) for line in text.splitlines())
+    return any(line.strip().startswith(f"{_VARIABLE}=") for line in lines)
 
 
 def _file(path: str, content: str | None, ours: str | None, mode: int = 0o644) -> list[Edit]:
