@@ -2,7 +2,6 @@
 
 import copy
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from gcp_sa_credential_provider.node import entry, splice
 from gcp_sa_credential_provider.node.validate import GATE, File, Reader, problems
-from kubelet.harness import Kubelet, Refused
-from process import launch, node_tree
-from process.launch import Launcher
+from kubelet.node_files import ALPHA, maker, starts, verdict
 from process.node_tree import CONFIG, KINDS, NAME, SECOND, Node
 from unit.provider_configs import AUDIENCE, HEAD, OURS, Config, configs
-
-ALPHA = "1.33"
-DROP_IN = "/etc/systemd/system/kubelet.service.d/50-gcp-sa-credential-provider.conf"
 
 # By the field that is changed in a valid entry of ours; None takes it away. What the kubelet makes
 # of each is not written here: its own code says so, and ours must say the same.
@@ -206,17 +200,6 @@ def bins(tmp_path: Path) -> Path:
     return folder
 
 
-def verdict(harness: Path, minor: str, config: Path, bin_dir: Path) -> str:
-    """Why a kubelet of the minor would not start; "" if it would."""
-    gates = {GATE: True} if minor == ALPHA else {}
-    with Kubelet(harness, {"PATH": "/usr/bin:/bin"}) as kubelet:
-        try:
-            kubelet.register(config, bin_dir, gates=gates)
-        except Refused as refused:
-            return str(refused)
-    return ""
-
-
 def ours(minor: str, bin_dir: Path, *files: Path) -> list[str]:
     """Why we say so."""
     number = entry.minor_of(minor)
@@ -282,36 +265,7 @@ def test_our_check_is_the_kubelets(harness: Path, minor: str, tmp_path: Path, bi
 @pytest.fixture
 def new(tmp_path: Path, plugin: Path) -> Callable[[str], Node]:
     """Makes the files of a node of a kind."""
-    static = plugin.read_bytes().startswith(b"\x7fELF")
-    launcher = Launcher("given", (str(plugin),)) if static else launch.console()
-    places = iter(range(10_000))
-
-    def make(kind: str) -> Node:
-        place = tmp_path / f"node-{next(places)}"
-        place.mkdir()
-        return node_tree.make(kind, place, launcher)
-
-    return make
-
-
-def starts(harness: Path, minor: str, node: Node) -> str:
-    """Why a kubelet would not start on the node's files; "" if it would, or is told of none."""
-    if node.kind == "kubelet" and not node.path(DROP_IN).exists():
-        return ""
-    bin_dir = node.path(node.bin_dir)
-    config = node.path(node.given)
-    if config.is_dir():  # a link of the node's tree leads nowhere in ours
-        shown = node.place / "shown"
-        shutil.rmtree(shown, ignore_errors=True)
-        shutil.copytree(config, shown / "config", symlinks=True)
-        shutil.copytree(bin_dir, shown / "bin", symlinks=True)
-        for link in [*shown.glob("config/*"), *shown.glob("bin/*")]:
-            if link.is_symlink() and str(link.readlink()).startswith("/"):
-                target = node.path(str(link.readlink()))
-                link.unlink()
-                link.symlink_to(target)
-        config, bin_dir = shown / "config", shown / "bin"
-    return verdict(harness, minor, config, bin_dir)
+    return maker(tmp_path, plugin)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -367,36 +321,3 @@ def test_random_ones(harness: Path, minor: str, tmp_path: Path, bins: Path) -> N
         assert verdict(harness, minor, file, bins) == before
 
     loads()
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace, which kills at a call")
-@pytest.mark.parametrize("kind", ["kubelet", "k3s", "eks"])
-def test_killed_at_every_step(
-    harness: Path, minor: str, new: Callable[[str], Node], kind: str
-) -> None:
-    """Of installing and of taking off: a kubelet that starts now starts."""
-    if kind == "eks" and minor == ALPHA:
-        pytest.skip("1.33 reads no folder of configurations")
-
-    def installed() -> Node:
-        node = new(kind)
-        assert node.install(minor=minor).code == 0
-        return node
-
-    ways = (
-        node_tree.kills(
-            lambda: new(kind), lambda node: ["install", *node.install_words(minor=minor)]
-        ),
-        node_tree.kills(installed, lambda _: ["uninstall"]),
-    )
-    for way in ways:
-        for node in way:
-            if kind == "eks" and not _is_told(node):
-                continue
-            assert starts(harness, minor, node) == ""
-
-
-def _is_told(node: Node) -> bool:
-    """Whether the kubelet is handed our folder."""
-    return bool(list(node.root.rglob("50-gcp-sa-credential-provider.conf")))
