@@ -117,8 +117,10 @@ def written(tmp_path: Path, google: Emulator, gcloud: Gcloud) -> Written:
     return write
 
 
-def pull(script: Script, cluster: ClusterPlan, namespace: str, account: str) -> Outcome:
-    """What the plugin gives the kubelet for an image of the first repository."""
+def pull(
+    script: Script, cluster: ClusterPlan, namespace: str, account: str, number: int = 0
+) -> Outcome:
+    """What the plugin gives the kubelet for an image of a repository."""
     token = plans.issuer(cluster.cluster.name).token(
         cluster.audience, namespace=namespace, service_account=account, iss=cluster.issuer
     )
@@ -135,7 +137,7 @@ def pull(script: Script, cluster: ClusterPlan, namespace: str, account: str) -> 
         },
         request(
             token,
-            f"{script.plan.repositories[0].image_prefix}hello",
+            f"{script.plan.repositories[number].image_prefix}hello",
             serviceAccountAnnotations=annotations,
         ),
     )
@@ -145,10 +147,11 @@ def status(script: Script, outcome: Outcome, number: int = 0) -> int:
     """The registry's answer to the response's credential, for an image of a repository."""
     repository = script.plan.repositories[number]
     url = script.google.endpoints["http"]["registry"]
+    (password,) = {entry["password"] for entry in outcome.response["auth"].values()}
     answer = httpx.get(
         f"{url}/v2/{repository.project}/{repository.name}/hello/manifests/latest",
         headers={
-            "Authorization": f"Bearer {outcome.response['auth'][repository.registry]['password']}",
+            "Authorization": f"Bearer {password}",
             "Host": repository.registry,
         },
         trust_env=False,
@@ -177,11 +180,13 @@ PULLERS = {
     "own": [(0, "backend", "default"), (0, "monitoring", "any")],
     "shared": [(0, "backend", "default"), (0, "monitoring", "any")],
     "impersonation": [(0, "backend", "default"), (1, "ci", "runner"), (1, "ci", "guest")],
+    "within": [(0, "ci", "any"), (0, "ci", "runner"), (1, "ci", "runner"), (1, "web", "any")],
 }
 STRANGERS = {
     "own": [(0, "backend", "other"), (0, "kube-system", "default")],
     "shared": [(0, "backend", "other"), (0, "kube-system", "default")],
     "impersonation": [(0, "other", "default"), (1, "ci", "nobody")],
+    "within": [(0, "other", "default")],
 }
 
 
@@ -199,7 +204,8 @@ def test_the_plugin_pulls(written: Written, name: str) -> None:
         assert (refused.code, refused.error) == (1, "STS-CONDITION")
     if name == "shared":
         # The same namespace and name in another cluster is another principal.
-        theirs = pull(script, script.plan.clusters[1], "backend", "default")
+        theirs = pull(script, script.plan.clusters[1], "backend", "default", 1)
+        assert (theirs.code, theirs.stderr) == (0, "")
         assert (status(script, theirs, 0), status(script, theirs, 1)) == (403, 200)
 
 
