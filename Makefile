@@ -80,7 +80,7 @@ test-clients: venv ## judged by gcloud, OpenTofu, Helm, Go's x/oauth2, container
 	@PYTHONPATH=tests $(BIN)/python -m clients.opentofu build
 	@PYTHONPATH=tests $(BIN)/python -m clients.charts build
 	$(BIN)/python tests/kubelet/build.py build
-	$(BIN)/pytest tests/clients
+	$(BIN)/pytest tests/clients --numprocesses=auto
 
 .PHONY: e2e
 e2e: venv image ## a real cluster is set up and pulls (root, systemd, Go, gcloud, kubectl, containerd, docker-registry)
