@@ -105,7 +105,7 @@ def test_containerd_runs_it(layout: dict[str, bytes], tmp_path: Path) -> None:
     with containerd(tmp_path) as ctr:
         subprocess.run([*ctr, "images", "import", str(IMAGE)], check=True, capture_output=True)
         run = [*ctr, "run", "--rm", "--read-only", "--seccomp"]
-        name = f"gcp-sa-credential-provider:{VERSION}"
+        name = f"localhost/gcp-sa-credential-provider:{VERSION}"
         plugin = subprocess.run(
             [*run, name, "plugin"], stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
