@@ -27,6 +27,8 @@ from cluster.operator_steps import NAME, Operator, forget_cluster
 from cluster.team import Team, image
 from kubelet import build
 
+# Every node's kubelet has to stay up for half a minute at every change, one node after the other.
+pytestmark = pytest.mark.timeout(900)
 RELEASE = NAMESPACE = "gcp-sa-credential-provider"
 REPOSITORY = "localhost/gcp-sa-credential-provider"
 # What nodes have at first. /run and /tmp are gone with the next boot, the rest is Kubernetes' own.
