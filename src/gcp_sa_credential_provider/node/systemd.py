@@ -96,6 +96,7 @@ class Systemd:
         self._run("systemctl", "stop", TIMER)  # fails where its file is gone already
         for path in there:
             self._root.remove(path)
+        self._root.rmdir(posixpath.dirname(_WANTED))  # if there is nothing else in it
         self.daemon_reload()
 
     def failed(self, units: Sequence[str]) -> bool:
