@@ -57,7 +57,7 @@ lint: venv
 .PHONY: unit
 unit: venv zipapp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=auto
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python tests/coverage_gate.py
 
