@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -73,11 +73,21 @@ def test_serve_and_stop(tmp_path: Path, config: Path, issuer: Issuer, number: in
     assert list(directory.iterdir()) == []
 
 
+def three_free_ports() -> int:
+    """The first of three in a row that nobody has."""
+    while True:
+        with ExitStack() as stack, suppress(OSError, OverflowError):
+            probes = [stack.enter_context(socket.socket()) for _ in range(3)]
+            probes[0].bind(("127.0.0.1", 0))
+            port: int = probes[0].getsockname()[1]
+            for number, probe in enumerate(probes[1:], start=1):
+                probe.bind(("127.0.0.1", port + number))
+            return port
+
+
 def test_ports(tmp_path: Path) -> None:
     """https, http and control stand side by side."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = three_free_ports()
     with running("--dir", tmp_path, "--port", str(port)):
         endpoints = json.loads((tmp_path / "endpoints.json").read_text())
         code, out, err = failed("--dir", tmp_path / "second", "--port", str(port))
