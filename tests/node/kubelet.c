@@ -40,8 +40,10 @@ int main(int count, char **words) {
         wait(NULL);
         return 0;
     }
+    // Looked for first: what a test puts there after it was told is for the next start.
+    int refuses = stat("/opt/refuse", &found) == 0;
     tell(count, words);
-    if (stat("/opt/refuse", &found) == 0) {
+    if (refuses) {
         fputs("Failed to register CRI auth plugins\n", stderr);
         return 1;
     }
