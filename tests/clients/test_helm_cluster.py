@@ -19,6 +19,7 @@ from clients import charts
 from clients.charts import NAMESPACE, RELEASE, VALUES, golden, write_schemas
 from clients.release import APPS, CORE, JOBS, LEASES, Release, path_of
 from gcp_sa_credential_provider.demo.issuer import ISSUER
+from gcp_sa_credential_provider.node import health
 from gcp_sa_credential_provider.node.api import MERGE, Api, Denied
 from kubelet import build
 from kubelet.control_plane import ApiError, ControlPlane, control_plane
@@ -28,6 +29,12 @@ by_values = pytest.mark.parametrize("values", VALUES, ids=lambda values: values.
 WORKERS, SERVERS = f"{RELEASE}-agent-all", f"{RELEASE}-control-plane-all"
 SLOT, SERVERS_SLOT = f"{RELEASE}-0", f"{RELEASE}-control-plane"
 TAINT = {"key": "gcp-sa-credential-provider/not-ready", "effect": "NoSchedule"}
+METADATA = {
+    "labels": {"a": "b"},
+    "annotations": {"a": "b"},
+    "finalizers": ["example.com/a"],
+    "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "gone", "uid": "gone"}],
+}
 NODES = ("node-1", "node-2")
 VALUES_TEXT = """
 image: {repository: localhost/gcp-sa-credential-provider, pullPolicy: Never}
@@ -273,6 +280,9 @@ def test_control_plane_comes_last(release: Release) -> None:
         release.rolled_out(WORKERS, 2, 2)
         server.until("node-1 has a slot")
         assert release.holder(SERVERS_SLOT) == "node-1"
+        slot = release.get(f"{LEASES}/{SERVERS_SLOT}")["spec"]
+        # It outlasts the restart, in which this node's way to the API server may be closed.
+        assert slot["leaseDurationSeconds"] > 2 * health.CARRIED.whole
         assert release.holder(SLOT) == ""
 
 
@@ -293,11 +303,15 @@ def test_startup_taint_is_removed(release: Release) -> None:
         release.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": [TAINT, other]}})
     with release.container(WORKERS, "node-1") as agent:
         agent.until("has a slot")
+        off: dict[str, Any] = {"taints": [other]}
         for path, body, why in (
-            ("node-2", {"spec": {"taints": [other]}}, "and no other"),
+            ("node-2", {"spec": off}, "and no other"),
             ("node-1", {"spec": {"taints": None}}, "and change nothing else"),
-            ("node-1", {"metadata": {"labels": {"a": "b"}}}, "and change nothing else"),
-            ("node-1", {"spec": {"unschedulable": True}}, "and change nothing else"),
+            ("node-1", {"spec": {**off, "unschedulable": True}}, "and change nothing else"),
+            *(
+                ("node-1", {"spec": off, "metadata": {name: value}}, "and change nothing else")
+                for name, value in METADATA.items()
+            ),
         ):
             assert why in denied(agent.api, f"/api/v1/nodes/{path}?dryRun=All", body)
         agent.let_go()
@@ -372,7 +386,7 @@ def test_install_after_an_uninstall_that_was_given_up(release: Release, values: 
         with release.start(job["spec"]["template"]["spec"], "node-1") as switcher:
             switcher.until("waiting: ")
     assert release.mode(WORKERS) == release.mode(SERVERS) == "uninstall"
-    with pytest.raises(build.BuildError, match=r"conflict with .*gcp-sa-credential-provider"):
+    with pytest.raises(build.BuildError, match=r"conflicts with .*gcp-sa-credential-provider"):
         release.install(values)
     release.install(values, "--force-conflicts")
     assert release.mode(WORKERS) == release.mode(SERVERS) == "install"

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from gcp_sa_credential_provider.node import entry, splice
+from gcp_sa_credential_provider.node.files import Root
+from gcp_sa_credential_provider.node.planned import Planned
 from gcp_sa_credential_provider.node.validate import GATE, File, Reader, problems
 from kubelet.node_files import ALPHA, maker, starts, verdict
 from process.node_tree import CONFIG, KINDS, NAME, SECOND, Node
@@ -49,6 +51,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "duration µs": {"defaultCacheDuration": "7µs"},
     "duration number": {"defaultCacheDuration": 5},
     "duration empty": {"defaultCacheDuration": ""},
+    "duration in other digits": {"defaultCacheDuration": "\u0661s"},
+    "duration of 292 years": {"defaultCacheDuration": "2562047h"},
+    "duration too long": {"defaultCacheDuration": "2562048h"},
     "args": {"args": ["a", ""]},
     "args mapping": {"args": {}},
     "env with unknown": {"env": [{"name": "A", "value": "b", "more": "c"}]},
@@ -176,6 +181,10 @@ FILES = {
     "something behind the end": splice.whole([OURS], "c") + "... c\n",
     "a broken second document": splice.whole([OURS], "c") + "---\n[\n",
     "two documents before": f"---\n---\n{splice.whole([OURS], 'c')}",
+    "YAML 1.1": "%YAML 1.1\n---\n" + splice.whole([OURS], "c"),
+    "YAML 1.2": "%YAML 1.2\n---\n" + splice.whole([OURS], "c"),
+    "a tag's directive": "%TAG ! tag:a,2000:\n---\n" + splice.whole([OURS], "c"),
+    "an unknown directive": "%OTHER a\n---\n" + splice.whole([OURS], "c"),
     "tabs": splice.whole([OURS], "c").replace("  ", "\t"),
     "a mark of byte order": "\ufeff" + splice.whole([OURS], "c"),
     "a plain yes": splice.whole([OURS], "c").replace("true", "yes"),
@@ -260,6 +269,23 @@ def test_our_check_is_the_kubelets(harness: Path, minor: str, tmp_path: Path, bi
         if bool(theirs) != bool(said):
             differ.append((name, theirs, said))
     assert differ == []
+
+
+def test_a_folder_with_a_link_that_leads_to_no_file(
+    harness: Path, minor: str, tmp_path: Path, bins: Path
+) -> None:
+    """The kubelet ends on it, and so we say."""
+    folder = tmp_path / "config.d"
+    folder.mkdir()
+    (folder / "ours.yaml").write_text(FILES["JSON"])
+    (tmp_path / "elsewhere").mkdir()
+    for name, target in (("gone.json", "none"), ("folder.yml", "../elsewhere")):
+        (folder / name).symlink_to(target)
+        reader = Reader(minor=(1, 34), gates={}, executable=lambda _: True)
+        said = problems(Planned(Root(tmp_path)).config("/config.d"), reader)
+        assert f"/config.d/{name}: a link that leads to no file" in said
+        assert verdict(harness, minor, folder, bins) != ""
+        (folder / name).unlink()
 
 
 @pytest.fixture

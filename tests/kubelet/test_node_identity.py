@@ -6,7 +6,6 @@ the API server publishes.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -36,16 +35,6 @@ def google(emulator: Emulator) -> Google:
     """Google with nothing in its log."""
     emulator.log.clear()
     return Google(emulator, None, PROVIDER)
-
-
-@pytest.fixture
-def namespace(api: ControlPlane) -> Iterator[Namespace]:
-    """A namespace with one ServiceAccount and one pod; what it was allowed ends with the test."""
-    with ExitStack() as stack:
-        made = Namespace(api, stack)
-        made.service_account("puller")
-        made.pod("pod-1", "puller")
-        yield made
 
 
 def start(node: Node, api: ControlPlane, name: str = "node-1", **provider: Any) -> Kubelet:

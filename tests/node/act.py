@@ -34,12 +34,11 @@ def arm(seconds: str, *argv: str) -> None:
 
 
 def disarm() -> None:
-    Systemd(ROOT).disarm()
+    Systemd(ROOT).disarm(fired=True)
 
 
-def state() -> dict[str, Any]:
-    systemd = Systemd(ROOT)
-    return {"available": systemd.available(), "armed": systemd.armed()}
+def available() -> bool:
+    return Systemd(ROOT).available()
 
 
 def running() -> dict[str, Any] | None:
@@ -73,7 +72,7 @@ def turn_over(stay: str) -> list[str]:
 def main() -> int:
     name, *arguments = sys.argv[1:]
     commands = {
-        one.__name__: one for one in (restart, arm, disarm, state, running, wire, turn_over)
+        one.__name__: one for one in (restart, arm, disarm, available, running, wire, turn_over)
     }
     try:
         print(json.dumps(commands[name](*arguments)))

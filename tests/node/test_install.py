@@ -109,6 +109,19 @@ def test_onto_a_node_and_off_again(node: Machine, command: tuple[str, ...]) -> N
     assert ours(node) == []
 
 
+def test_a_restart_by_somebody_else(node: Machine, command: tuple[str, ...]) -> None:
+    """Systemd has read what is there, so that a kubelet never starts by flags that are gone."""
+    done = run(node, *command, "--no-restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    node.host.run("systemctl", "restart", "kubelet.service")
+    assert node.told() == f"started --healthz-port=0 {FLAGS}"
+    gone = run(node, command[0], "node", "uninstall", "--no-restart")
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    node.host.run("systemctl", "restart", "kubelet.service")
+    assert node.told() == "started --healthz-port=0"
+    assert ours(node) == []
+
+
 def test_a_kubelet_that_does_not_take_it(node: Machine, command: tuple[str, ...]) -> None:
     node.has("/opt/refuse").touch()
     done = run(node, *command)

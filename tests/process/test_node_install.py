@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from process import node_tree
 from process.launch import Ended, Launcher
@@ -123,6 +124,34 @@ def test_others_edits_stay(k3s: Node) -> None:
     assert config.read_text() == expected.replace("# the end", "# the end, really") + (
         "# one more line\n"
     )
+
+
+def test_the_entry_of_a_program_that_we_replace(k3s: Node) -> None:
+    """One that we take the name of, the only one there: it is back afterwards, with its program."""
+    former = (
+        "# of somebody else\n"
+        "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n"
+        f"- name: {NAME}\n  apiVersion: {node_tree.API}\n  matchImages: ['*-docker.pkg.dev']\n"
+        "  defaultCacheDuration: 4m\n  env: [{name: GCP_AUDIENCE, value: former}]\n"
+        "  tokenAttributes: {requireServiceAccount: true, cacheType: Token,"
+        " serviceAccountTokenAudience: former}\n"
+    )
+    config, program = k3s.path(k3s.given), k3s.path(f"{k3s.bin_dir}/{NAME}")
+    config.write_text(former)
+    program.write_bytes(FOREIGN)
+    program.chmod(0o755)
+    well(k3s.install())
+    assert "former" not in config.read_text()
+    config.write_text(config.read_text() + "# one more line\n")
+    assert f"{config}: the entry {NAME} that was there before is back" in [
+        line.replace(k3s.given, str(config)) for line in well(k3s.node("uninstall"))
+    ]
+    left = config.read_text()
+    assert yaml.safe_load(left) == yaml.safe_load(former)
+    assert left.startswith("# of somebody else\n")
+    assert left.endswith("# one more line\n")
+    assert program.read_bytes() == FOREIGN
+    assert well(k3s.node("status")) == ["not installed"]
 
 
 def test_a_file_that_others_have_come_to_use(plain: Node) -> None:

@@ -6,6 +6,7 @@ refuses. The real API server is in tests/clients and tests/cluster.
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,7 +131,13 @@ def limited(kept: list[str], *command: str | Path) -> subprocess.CompletedProces
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
+_REPLACE = (
+    "import sys; from pathlib import Path; from gcp_sa_credential_provider.node.files import Root;"
+    "Root(Path('/')).write(sys.argv[1], b'new', 0o600)"
+)
 NEEDS = {
+    # MicroK8s gives its files of arguments to a group of its own.
+    "CHOWN": (sys.executable, "-c", _REPLACE, "{groups}"),
     "SYS_PTRACE": ("ls", "{host}/etc"),
     "SYS_CHROOT": ("chroot", "{host}", "/bin/true"),
     "DAC_OVERRIDE": ("sh", "-c", "echo > {theirs}/$$"),
@@ -148,8 +155,14 @@ def test_capabilities(stranger: Path, tmp_path: Path, name: str) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o755)
     os.chown(theirs, 1000, 1000)
+    groups = tmp_path / "groups"
+    groups.touch()
+    os.chown(groups, 0, 1000)
     tmp_path.chmod(0o755)
-    command = [word.format(host=stranger, theirs=theirs) for word in NEEDS[name]]
+    command = [
+        word.format(host=stranger, theirs=theirs, groups=groups) if "{" in word else word
+        for word in NEEDS[name]
+    ]
     assert limited(capabilities(), *command).returncode == 0
     without = [other for other in capabilities() if other != name]
     assert limited(without, *command).returncode != 0

@@ -22,7 +22,8 @@ UNIT = "kubelet.service"
 CONFIG = "/etc/kubernetes/credential-providers/config.yaml"
 BIN_DIR = "/opt/credential-providers/bin"
 WISH = install.Wish(entries=[OURS], program=b"#!/bin/sh\n", profile=None, minor=None)
-WELL = ["arm", "reload", f"restart {UNIT}", "wait", "disarm"]
+WELL = ["arm", "reload", "reload", f"restart {UNIT}", "wait", "disarm"]
+"""Flags are read as soon as they are there, and all that was changed before a restart."""
 
 
 class World:
@@ -38,8 +39,12 @@ class World:
         """What a question is answered with, one after the other."""
         self.seen: Callable[[], None] = lambda: None
         """Run while the kubelet is waited for."""
+        self.when: dict[str, Callable[[], None]] = {}
+        """Run when that is asked."""
         self.systemd = True
         self.armed = False
+        self.stopped: list[bool] = []
+        """Whether a switch that has fired was stopped too, each time it was disarmed."""
         self.given: tuple[str, str] | None = None
         """Configuration and folder that somebody else has given the kubelet."""
         self.faults: list[str] = []
@@ -50,6 +55,7 @@ class World:
     def ask(self, what: str) -> None:
         """Note it; raise what is to be raised."""
         self.asked.append(what)
+        self.when.get(what, lambda: None)()
         waiting = self.fails.get(what.partition(" ")[0], [])
         if waiting:
             raise waiting.pop(0)
@@ -125,8 +131,9 @@ def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             made.ask(f"restart {' '.join(units)}")
             made.starts += 1
 
-        def disarm(self) -> None:
+        def disarm(self, *, fired: bool) -> None:
             if made.armed:
+                made.stopped.append(fired)
                 made.ask("disarm")
             made.armed = False
 
@@ -139,7 +146,7 @@ def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setattr(systemd, "Systemd", Systemd)
     monkeypatch.setattr(health, "wait", wait)
-    monkeypatch.setattr(kubelet, "running", lambda *_: made.kubelet())
+    monkeypatch.setattr(kubelet, "running", lambda *_, **__: made.kubelet())
     monkeypatch.setattr(check, "set_label", lambda *_: [])
     monkeypatch.setattr(check, "problems", lambda *_: list(made.faults))
     monkeypatch.setattr(check, "run_once", lambda *_: [])

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from gcp_sa_credential_provider.node import change, install, status, systemd, uninstall
+from gcp_sa_credential_provider.node import (
+    change,
+    install,
+    kubelet,
+    status,
+    systemd,
+    uninstall,
+)
 from gcp_sa_credential_provider.node.entry import PLUGIN
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.files import Root
@@ -34,6 +41,36 @@ def test_install(world: World) -> None:
     assert world.expected == [config_hash([content])]
     assert world.said[-1] == "the kubelet was restarted and is well"
     assert status.read(world.host()).problems == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of root need root")
+def test_a_configuration_that_others_may_write_is_said(world: World) -> None:
+    """It was so before; it is taken all the same."""
+    world.root.mkdir("/etc/kubernetes")
+    (world.root.path / "etc/kubernetes").chmod(0o777)
+    install.run(world.host(), WISH)
+    warned = "/etc/kubernetes: others may write in it (mode 0777). Fix: chmod go-w /etc/kubernetes"
+    assert warned in world.said
+    assert world.asked == WELL
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_the_switch_is_armed_first(world: World, command: str) -> None:
+    """Before anything changes that a kubelet reads when it starts, on whatever occasion."""
+    before = world.photograph()
+    if command == "uninstall":
+        install.run(world.host(), WISH)
+        before = world.photograph()
+    seen: list[dict[str, bytes | str]] = []
+    world.when["arm"] = lambda: seen.append(world.photograph())
+    if command == "install":
+        install.run(world.host(), WISH)
+    else:
+        uninstall.run(world.host())
+    (then,) = seen
+    read = [path for path in {*before, *then} if path.startswith("etc/")]
+    assert {path: then.get(path) for path in read} == {path: before.get(path) for path in read}
+    assert f'"command": "{command}"' in str(then[f"{FOLDER[1:]}/state.json"])
 
 
 def test_a_kubelet_with_a_provider_of_its_own(world: World) -> None:
@@ -104,7 +141,7 @@ def test_the_kubelet_does_not_come_back(world: World) -> None:
     assert str(failed.value) == (
         "it ended. Fix: look. All is back as it was, and the kubelet is well"
     )
-    assert world.asked == [*WELL[:-1], "reload", f"restart {UNIT}", "wait", "disarm"]
+    assert world.asked == [*WELL[:-1], *WELL[1:]]
     assert world.expected[1] is None
     assert world.photograph() == before
 
@@ -118,13 +155,37 @@ def test_nor_with_its_former_files(world: World) -> None:
     assert world.photograph() == before
 
 
-@pytest.mark.parametrize("what", ["arm", "reload", "restart"])
-def test_systemd_fails(world: World, what: str) -> None:
+FULL = OSError(28, "No space left on device", "/etc/x")
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "restarts"),
+    [
+        ("arm", FULL, 0),
+        ("arm", Failed("no."), 0),
+        ("reload", Failed("no."), 0),
+        ("restart", Failed("no."), 2),
+    ],
+)
+def test_systemd_fails(world: World, what: str, error: Exception, restarts: int) -> None:
+    """Before there was a restart, none is needed to go back."""
     before = world.photograph()
-    error = OSError(28, "No space left on device", "/etc/x") if what == "arm" else Failed("no.")
     world.fails[what] = [error]
-    with pytest.raises(Failed, match="All is back as it was, and the kubelet is well"):
+    end = ", and the kubelet is well" if restarts else ""
+    with pytest.raises(Failed, match=f"All is back as it was{end}$"):
         install.run(world.host(), WISH)
+    assert world.asked.count(f"restart {UNIT}") == restarts
+    assert not world.armed
+    assert world.photograph() == before
+
+
+def test_systemd_fails_on_the_way_back_too(world: World) -> None:
+    """The files go back all the same, and both are said."""
+    before = world.photograph()
+    world.fails = {"reload": [Failed("no."), Failed("still no.")], "disarm": [Failed("never.")]}
+    with pytest.raises(Failed, match=r"^no\. All files are back as they were, but: never\.$"):
+        install.run(world.host(), WISH)
+    assert "still no.; going on" in world.said
     assert world.photograph() == before
 
 
@@ -150,8 +211,9 @@ def test_a_restart_that_was_put_off(world: World) -> None:
     found = status.read(world.host())
     assert found.restart_due
     assert found.problems == ["the kubelet was not restarted since the last change"]
+    assert world.asked == ["reload"]
     install.run(world.host(), WISH)
-    assert world.asked == WELL
+    assert world.asked[1:] == [*WELL[:1], *WELL[2:]]
     install.run(world.host(restart=False), dataclasses.replace(WISH, entries=[_other(OURS)]))
     world.asked.clear()
     world.starts += 1
@@ -193,11 +255,35 @@ def test_another_minor_than_told(world: World) -> None:
         install.run(world.host(), dataclasses.replace(WISH, minor=(1, 35)))
 
 
+def test_a_kubelet_that_was_replaced_and_not_restarted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.34 runs, 1.33 starts next: entries for either are the other's end, so none are written."""
+    asked: list[tuple[str, ...]] = []
+
+    def minor_of(_: Root, told_by: tuple[str, ...]) -> tuple[int, int]:
+        asked.append(told_by)
+        return (1, 33)
+
+    monkeypatch.setattr(kubelet, "minor_of", minor_of)
+    before = world.photograph()
+    with pytest.raises(Refused) as refused:
+        install.run(world.host(), WISH)
+    assert str(refused.value) == (
+        "/usr/bin/kubelet: is of 1.33, and the kubelet that runs (process 101) is of 1.34: an entry"
+        " fits only one of them. Fix: restart the kubelet, then try again"
+    )
+    assert world.photograph() == before
+    assert asked == [("/usr/bin/kubelet", "--version")]
+    monkeypatch.setattr(kubelet, "minor_of", lambda *_: (1, 37))  # takes the same entry
+    install.run(world.host(), WISH)
+
+
 def test_no_kubelet_runs_yet(world: World) -> None:
     """There is nothing to restart; it will read all at its start."""
     world.runs = False
     install.run(world.host(), dataclasses.replace(WISH, minor=(1, 35)))
-    assert world.asked == []
+    assert world.asked == ["reload"]
     uninstall.run(world.host())
     assert world.root.read(CONFIG) is None
 

@@ -1,5 +1,7 @@
 """Ways back on a node that runs: `uninstall`, `rollback`, `reconcile`; what `status` says."""
 
+import select
+import signal
 from pathlib import Path
 
 import pytest
@@ -70,7 +72,7 @@ def test_the_dead_mans_switch(world: World) -> None:
     world.asked.clear()
     world.seen = lambda: None
     rollback.run(world.host())
-    assert world.asked == ["reload", f"restart {UNIT}", "disarm", "wait"]
+    assert world.asked == ["reload", "reload", f"restart {UNIT}", "disarm", "wait"]
     assert world.photograph() == before
     with pytest.raises(Refused, match="no change is remembered"):
         rollback.run(world.host())
@@ -93,7 +95,8 @@ def test_broken_off_then_again(
     world.asked.clear()
     world.seen = lambda: None
     install.run(world.host(restart=restart), WISH)
-    assert world.asked == (WELL if restart else ["disarm"])
+    # Nothing is left to be written: one reload.
+    assert world.asked == ([*WELL[:1], *WELL[2:]] if restart else ["disarm"])
     assert status.read(world.host()).unfinished is None
     world.seen = gone
     with pytest.raises(KeyboardInterrupt):
@@ -102,7 +105,7 @@ def test_broken_off_then_again(
     world.asked.clear()
     world.seen = lambda: None
     uninstall.run(world.host(restart=restart))
-    assert world.asked == (WELL if restart else ["disarm"])
+    assert world.asked == ([*WELL[:1], *WELL[2:]] if restart else ["disarm"])
     assert not world.armed
 
 
@@ -111,6 +114,22 @@ def test_a_switch_without_a_change(world: World) -> None:
     with pytest.raises(Refused, match="no change is remembered"):
         rollback.run(world.host())
     assert not world.armed
+    assert world.stopped == [False]
+
+
+def test_a_switch_that_fires_while_a_change_ends_well(world: World) -> None:
+    """It waits for its turn meanwhile, and would undo what is done: whoever has done it stops it.
+
+    The way back does not: it may be what the switch runs.
+    """
+    install.run(world.host(), WISH)
+    assert world.stopped == [True]
+    uninstall.run(world.host())
+    assert world.stopped == [True, True]
+    install.run(world.host(), WISH)
+    world.armed = True
+    rollback.run(world.host())
+    assert world.stopped == [True, True, True, False]
 
 
 def test_rollback_of_a_kubelet_that_is_down(world: World) -> None:
@@ -118,7 +137,58 @@ def test_rollback_of_a_kubelet_that_is_down(world: World) -> None:
     world.runs = False
     world.asked.clear()
     rollback.run(world.host())
-    assert world.asked == ["reload", f"restart {UNIT}"]
+    assert world.asked == ["reload", "reload", f"restart {UNIT}"]
+
+
+def no_telling(*_: object, **__: object) -> None:
+    """In place of `kubelet.running`: the one that was found has ended meanwhile."""
+    raise Refused("the kubelet's version is unknown: /proc/1/exe: cannot be run")
+
+
+def test_rollback_of_a_kubelet_that_ends_again_and_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be one when it is looked for, and none when it is looked at: what broke it goes."""
+    before = world.photograph()
+    install.run(world.host(), WISH)
+    world.asked.clear()
+    world.said.clear()
+    monkeypatch.setattr(kubelet, "running", no_telling)
+    rollback.run(world.host())
+    assert world.asked == ["reload", "reload", f"restart {UNIT}"]
+    assert world.photograph() == before
+    assert "the kubelet's version is unknown" in world.said[0]
+    assert "see whether it is well" in world.said[-1]
+
+
+def test_a_change_that_broke_the_kubelet_goes_back_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, by whoever made the change: a refusal would give its turn to the next node."""
+    before = world.photograph()
+    world.seen = lambda: monkeypatch.setattr(kubelet, "running", no_telling)
+    world.fails["wait"] = [Failed("it ended.")]
+    with pytest.raises(Failed, match=r"it ended\. All is back as it was, and the kubelet is well"):
+        install.run(world.host(), WISH)
+    assert world.asked[-4:] == ["reload", f"restart {UNIT}", "wait", "disarm"]
+    assert world.photograph() == before
+
+
+def test_flags_are_gone_for_systemd_before_what_they_name(world: World) -> None:
+    """It starts a kubelet by the drop-ins that it has read, whatever is on the disk."""
+    install.run(world.host(), WISH)
+    world.asked.clear()
+    there: list[tuple[bool, bool]] = []
+    flags = f"/etc/systemd/system/{UNIT}.d/50-{PLUGIN}.conf"
+    world.when["reload"] = lambda: there.append(
+        (world.root.read(flags) is not None, world.root.read(CONFIG) is not None)
+    )
+    uninstall.run(world.host(restart=False))
+    assert (world.asked, there) == (["reload"], [(False, True)])
+    install.run(world.host(restart=False), WISH)
+    assert there[1:] == [(True, True)]
+    rollback.run(world.host(restart=False))
+    assert there[2:] == [(False, True)]
 
 
 def test_rollback_where_nobody_can_restart(world: World) -> None:
@@ -146,7 +216,7 @@ def test_rollback_without_restart(world: World) -> None:
     assert f"{CONFIG}: goes back" in world.said
     assert world.photograph() == shown
     rollback.run(world.host(restart=False))
-    assert world.asked == []
+    assert world.asked == ["reload"]
 
 
 def test_rollback_past_what_nobody_can_tell_apart(world: World) -> None:
@@ -163,6 +233,9 @@ def test_rollback_past_what_nobody_can_tell_apart(world: World) -> None:
     (aside,) = [name for name in world.root.listdir(FOLDER) if name.startswith("aside-")]
     assert world.root.read(f"{FOLDER}/{aside}") == b"providers: ["
     assert any(aside in line for line in world.said)
+    # And stays, also where the chart then takes all off the node.
+    uninstall.run(world.host())
+    assert world.root.read(f"{FOLDER}/{aside}") == b"providers: ["
 
 
 def test_uninstall_of_what_nobody_can_tell_apart(world: World) -> None:
@@ -225,6 +298,21 @@ def test_reconcile_asks_the_kubelet_that_comes(
     found = status.read(world.host())
     assert found.minor == "1.33"
     assert any("cacheType" in what for what in found.problems)
+
+
+def test_reconcile_gives_up_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than TimeoutStartSec, and systemd would not start the kubelet at all."""
+    install.run(world.host(), WISH)
+
+    def minor_of(*_: object) -> tuple[int, int]:
+        select.select([], [], [], 60)
+        return (1, 33)
+
+    monkeypatch.setattr(kubelet, "minor_of", minor_of)
+    monkeypatch.setattr(reconcile, "SECONDS", 0.1)
+    with pytest.raises(Failed, match="the kubelet is not kept waiting any longer"):
+        reconcile.run(world.host(), None, None)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_reconcile_of_what_is_gone_or_broken(world: World) -> None:

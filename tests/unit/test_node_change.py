@@ -78,7 +78,7 @@ def test_real_places(root: Root) -> None:
             f"/n: program, 10 bytes, sha256 {change.digest(b'#!/bin/sh' + NEWLINE)}\n",
         ),
         (
-            Write("/n", b"proxy: http://me:secret@proxy:1 and http://me@proxy\n"),
+            Write("/n", b"proxy: http://me:s@cr:et@proxy:1 and http://me@proxy\n"),
             NEW + "+proxy: http://***@proxy:1 and http://me@proxy\n",
         ),
     ],
@@ -142,6 +142,17 @@ def test_planned_folder(root: Root) -> None:
     assert planned.hash("/etc", (1, 34)) == config_hash([b".d.yml", b"a.json", b"new"])
     assert planned.hash("/etc", (1, 33)) is None
     assert Planned(root, [Write("/x/y.yaml", b"1")]).config("/x") == [File("/x/y.yaml", b"1")]
+
+
+def test_planned_links_that_lead_to_no_file(root: Root) -> None:
+    """The kubelet would end on them, so they are named, and there is no hash."""
+    (root.path / "conf.d").mkdir()
+    edits: list[Edit] = [Link("/conf.d/a.json", "/none"), Link("/conf.d/b.yaml", "/etc")]
+    (root.path / "conf.d/c.yml").symlink_to("/etc")
+    planned = Planned(root, edits)
+    expected = [File(f"/conf.d/{name}", None) for name in ("a.json", "b.yaml", "c.yml")]
+    assert planned.config("/conf.d") == expected
+    assert planned.hash("/conf.d", (1, 34)) is None
 
 
 def test_planned_file(root: Root) -> None:

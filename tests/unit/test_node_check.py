@@ -67,7 +67,7 @@ def test_a_tree_that_is_reached_by_a_link(
         ("/opt/bin", 0o1777, "/opt/bin: others may write in it (mode 1777). Fix: chmod go-w"),
         ("/opt/bin", 0o644, "/opt/bin: may not be entered (mode 0644). Fix: chmod 0755 /opt/bin"),
         (BINARY, 0o644, f"{BINARY}: not executable (mode 0644). Fix: chmod 0755 {BINARY}"),
-        (BINARY, 0o757, f"{BINARY}: others may write it (mode 0757). Fix: chmod 0755 {BINARY}"),
+        (BINARY, 0o757, f"{BINARY}: others may write it (mode 0757). Fix: chmod go-w {BINARY}"),
     ],
 )
 def test_modes(root: Root, path: str, mode: int, said: str) -> None:
@@ -90,6 +90,23 @@ def test_owners(root: Root, path: str, said: str) -> None:
 
 
 @ROOT
+def test_a_configuration_that_others_may_write(root: Root) -> None:
+    """Or put another in its place; whether it is there already or not."""
+    config = "/etc/kubelet/config.yaml"
+    root.outside("/").joinpath("etc/kubelet").mkdir(parents=True)
+    assert check.exposed(root, config) == []
+    root.outside("/etc/kubelet").chmod(0o777)
+    root.write(config, b"", 0o644)
+    os.chown(root.outside(config), 1000, -1)
+    root.outside(config).chmod(0o646)
+    assert check.exposed(root, config) == [
+        "/etc/kubelet: others may write in it (mode 0777). Fix: chmod go-w /etc/kubelet",
+        f"{config}: owned by user 1000. Fix: chown root {config}",
+        f"{config}: others may write it (mode 0646). Fix: chmod go-w {config}",
+    ]
+
+
+@ROOT
 def test_a_group_of_others_may_write_it_and_roots_own_may(root: Root) -> None:
     root.outside("/opt/bin").chmod(0o775)
     assert found(root) == []
@@ -107,6 +124,20 @@ def test_links_lead_through_folders_as_well(root: Root) -> None:
     (root.path / BINARY.lstrip("/")).symlink_to("/srv/open/plugin")
     assert found(root) == [
         "/srv/open: others may write in it (mode 0777). Fix: chmod go-w /srv/open"
+    ]
+
+
+@ROOT
+def test_a_link_on_the_way_in_a_folder_of_somebody_else(root: Root) -> None:
+    """Its owner could have it lead elsewhere."""
+    (root.path / "home/somebody").mkdir(parents=True)
+    (root.path / "home").chmod(0o755)
+    os.chown(root.path / "home/somebody", 1000, 1000)
+    (root.path / "opt").rename(root.path / "srv")
+    (root.path / "home/somebody/link").symlink_to("/srv")
+    (root.path / "opt").symlink_to("home/somebody/link")
+    assert found(root) == [
+        "/home/somebody: owned by user 1000. Fix: chown root /home/somebody",
     ]
 
 
@@ -265,8 +296,8 @@ def test_a_label_that_a_relabelling_will_undo(root: Root) -> None:
     labelled = Labelled(root.path, {BINARY: "system_u:object_r:usr_t:s0"})
     assert set_label(labelled, BINARY) == [
         (
-            f"{BINARY}: labelled bin_t until the next relabelling (semanage is not on this host)."
-            f" Fix: semanage fcontext --add --type bin_t {BINARY}"
+            f"{BINARY}: labelled bin_t until the next relabelling (semanage: cannot be run: No such"
+            f" file or directory). Fix: semanage fcontext --add --type bin_t {BINARY}"
         )
     ]
 

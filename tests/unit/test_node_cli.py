@@ -1,6 +1,8 @@
 """The commands of `node`: what they are, and how they end."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,10 +66,11 @@ def test_the_host(
         (Refused("no. Fix: not."), 2, "no. Fix: not."),
         (Failed("no. Fix: not."), 1, "no. Fix: not."),
         (OSError(13, "Permission denied", "/x"), 1, "/x: Permission denied. Fix: run this as root"),
+        (KeyboardInterrupt(), 1, "broken off (Ctrl-C). Fix: see `node status`"),
     ],
 )
 def test_how_it_ends(
-    error: Exception,
+    error: BaseException,
     code: int,
     text: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -83,6 +86,24 @@ def test_how_it_ends(
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith(f"gcp-sa-credential-provider node uninstall: {text}")
+
+
+def test_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`node install | head`: the change goes on to its end, or the switch would undo it."""
+    done: list[str] = []
+
+    def run(host: Host) -> None:
+        for line in ("one", "two"):
+            host.say(line)
+            done.append(line)
+
+    read, write = os.pipe()
+    os.close(read)
+    monkeypatch.setattr(uninstall, "run", run)
+    with os.fdopen(write, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main.main(["node", "uninstall"]) == 0
+    assert done == ["one", "two"]
 
 
 def test_two_roots() -> None:

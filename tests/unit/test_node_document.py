@@ -65,6 +65,8 @@ def test_what_it_says(text: str, value: Any) -> None:
         ("a:\n\tb: c", "line 2, column 1: not YAML"),
         ("a: [b:]", "a ':' here needs a space behind it"),
         ("a: \x00", "line 1, column 4: the character U+0000 is not allowed in YAML"),
+        ("%YAML 1.2\n---\na: b", "line 1, column 1: not YAML: the kubelet reads YAML 1.1 only"),
+        ("%OTHER x\n---\na: b", "line 1, column 1: not YAML: an unknown directive"),
         ("a: *x", "line 1, column 4: no anchor 'x' before this alias"),
         ("a: &x [*x]", "the anchor 'x' contains itself"),
         ("a: b\na: c", 'line 2, column 1: the key "a" is there already'),

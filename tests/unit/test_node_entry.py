@@ -43,6 +43,19 @@ def test_taken_from_a_whole_configuration() -> None:
         (b"providers: [{name: b}]", "F: none of its 1 providers is ours"),
         (b"providers: [{env: [{name: GCP_AUDIENCE}]}]", "F: the name None cannot be a program's"),
         (b"providers: [{name: .., env: [{name: GCP_AUDIENCE}]}]", "the name '..' cannot be"),
+        (
+            b"providers: [{name: a, env: [{name: GCP_AUDIENCE}, {value: 20}]}]",
+            "F: the entry a: env[1].value is the number 20, and the kubelet wants text there",
+        ),
+        (
+            b"providers: [{name: a, env: [{name: GCP_AUDIENCE, value: b}, {name: C}]}]",
+            "F: the entry a: env[1] has not both a name and a value",
+        ),
+        (b"providers: [{name: gcp-sa-credential-provider, env: [~]}]", "env[0] has not both"),
+        (
+            b"providers: [{name: a, env: [{name: GCP_AUDIENCE, value: b}]}]",
+            "F: the entry a: it has no tokenAttributes",
+        ),
     ],
 )
 def test_refused(content: bytes, why: str) -> None:

@@ -116,7 +116,11 @@ def test_uninstall_switches_then_waits(server: KubeObjects) -> None:
     assert every.uninstall() == DONE
     assert patched == [WORKERS, servers]
     container = {"name": "agent", "env": [{"name": "MODE", "value": "uninstall"}]}
-    assert server.get(WORKERS)["spec"] == {"template": {"spec": {"containers": [container]}}}
+    assert server.get(WORKERS)["spec"] == {
+        "template": {"spec": {"containers": [container]}},
+        # The Leases say whose turn it is. A node that is down is nobody's to wait for.
+        "updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}},
+    }
 
 
 def test_uninstall_after_the_first_part_is_gone(server: KubeObjects) -> None:

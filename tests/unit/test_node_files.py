@@ -87,6 +87,36 @@ def test_write_a_new_file(root: Root) -> None:
     assert stat.S_IMODE((root.path / "srv").stat().st_mode) == 0o755
 
 
+def test_only_the_last_folder_has_the_mode_that_was_asked_for(root: Root) -> None:
+    """A machine whose /var is root's alone does not work."""
+    root.mkdir("/var/lib/ours", 0o700)
+    modes = [
+        stat.S_IMODE((root.path / path).stat().st_mode)
+        for path in ("var", "var/lib", "var/lib/ours")
+    ]
+    assert modes == [0o755, 0o755, 0o700]
+
+
+def test_a_disk_that_is_full(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file, which the kernel's own does not; what was there stays."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        root.write("/etc/real", b"new", 0o644)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, "/etc/real")
+    assert root.listdir("/etc") == ["real"]
+    assert root.read("/etc/real") == b"content"
+
+
+def test_a_folder_is_not_read(root: Root) -> None:
+    with pytest.raises(IsADirectoryError) as raised:
+        root.read("/etc")
+    assert raised.value.filename == "/etc"
+
+
 def test_write_over_a_file(root: Root) -> None:
     """Mode and owner are those of before; the file is another, so that who reads it reads on."""
     file = root.path / "etc/real"

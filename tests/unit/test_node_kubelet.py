@@ -9,7 +9,8 @@ import pytest
 from gcp_sa_credential_provider.node import kubelet
 from gcp_sa_credential_provider.node.failure import Refused
 from gcp_sa_credential_provider.node.files import Root
-from gcp_sa_credential_provider.node.kubelet import Kubelet, minor_of
+from gcp_sa_credential_provider.node.kubelet import Kubelet
+from gcp_sa_credential_provider.node.process import Process
 from gcp_sa_credential_provider.node.validate import GATE
 from unit.processes import Processes, processes
 
@@ -129,6 +130,9 @@ def test_files_are_merged_and_flags_win(host: Processes, tmp_path: Path) -> None
     (drop_ins / "20-first.conf").write_text("port: 4\nfeatureGates: {B: false}\n")
     (drop_ins / "30-later/x.conf").write_text("readOnlyPort: null\nport: 5\n")
     (drop_ins / "40-not.yaml").write_text("port: 6\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/x.conf").write_text("port: 7\n")
+    (drop_ins / "50-link").symlink_to(tmp_path / "elsewhere")  # which the kubelet does not follow
     host.start(
         "kubelet",
         f"--config={tmp_path}/kubelet.yaml",
@@ -143,10 +147,70 @@ def test_files_are_merged_and_flags_win(host: Processes, tmp_path: Path) -> None
     assert found.gates == {"A": True, "B": False, "C": False, "D": False, GATE: True}
 
 
+def test_a_folder_of_drop_ins_that_is_a_link_is_not_followed(
+    host: Processes, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.conf").write_text("port: 4\n")
+    (tmp_path / "link").symlink_to("real")
+    host.start("kubelet", f"--config-dir={tmp_path}/link")
+    assert running(host).port == 10250
+
+
+def test_a_drop_in_that_leads_nowhere_is_refused(host: Processes, tmp_path: Path) -> None:
+    (tmp_path / "a.conf").symlink_to("none")
+    host.start("kubelet", f"--config-dir={tmp_path}")
+    with pytest.raises(Refused, match=r"/a\.conf: not there, and the kubelet was told to read it"):
+        running(host)
+
+
+def test_an_empty_argument_is_one(host: Processes) -> None:
+    """As a unit hands over a variable in quotes that is empty."""
+    host.start("kubelet", "--node-ip", "", "--hostname-override", "", "--port=7", "")
+    found = running(host)
+    assert (found.node_name, found.port) == (os.uname().nodename.lower(), 7)
+
+
+def test_a_kubelet_that_may_not_be_looked_at(
+    host: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not passed over: that would install as if none ran."""
+
+    def in_root(_: Process, __: Root) -> bool:
+        raise PermissionError(13, "Permission denied", "/proc/1/root")
+
+    monkeypatch.setattr(Process, "in_root", in_root)
+    host.start("/usr/bin/containerd")
+    assert kubelet.running(HERE, host.proc) is None
+    pid = host.start("/usr/bin/kubelet")
+    with pytest.raises(Refused) as caught:
+        kubelet.running(HERE, host.proc)
+    assert str(caught.value) == (
+        f"kubelet, process {pid}: /proc/1/root: Permission denied. Fix: run this as root; in a pod"
+        " with hostPID and the capability SYS_PTRACE"
+    )
+
+
 def test_a_healthz_port_of_0_is_none(host: Processes, tmp_path: Path) -> None:
     (tmp_path / "kubelet.yaml").write_text("healthzPort: 0\n")
     host.start("kubelet", f"--config={tmp_path}/kubelet.yaml")
     assert running(host).healthz is None
+
+
+def test_relative_paths_are_from_the_kubelets_own_folder(host: Processes, tmp_path: Path) -> None:
+    """And those in its configuration are from where that is."""
+    (tmp_path / "kubelet.yaml").write_text("tlsCertFile: pki/serving.crt\n")
+    host.start(
+        "kubelet", f"--config={tmp_path}/kubelet.yaml", "--kubeconfig=k.conf", "--cert-dir=pki"
+    )
+    found = running(host)
+    here = Path.cwd()
+    assert found.kubeconfig == f"{here}/k.conf"
+    assert found.certificates == (
+        f"{tmp_path}/pki/serving.crt",
+        f"{here}/pki/kubelet-server-current.pem",
+        f"{here}/pki/kubelet.crt",
+    )
 
 
 def test_a_relative_path_is_from_the_kubelets_own_folder(host: Processes) -> None:
@@ -234,7 +298,7 @@ def test_k3s_carries_it(host: Processes, tmp_path: Path) -> None:
         f"image-credential-provider-bin-dir: {tmp_path}/bin\n"
         f"data-dir: {tmp_path}/data\n"
         "node-name: n1\n"
-        "kubelet-arg: [healthz-port=11, feature-gates=A=true]\n"
+        "kubelet-arg: [--healthz-port=11, feature-gates=A=true, port=13, port-=12, v+=2]\n"
     )
     (folder / "a.yaml").write_text("kubelet-arg+:\n- feature-gates=B=true\nnode-label: true\n")
     (folder / "b.txt").write_text("node-name: n2\n")
@@ -246,7 +310,7 @@ def test_k3s_carries_it(host: Processes, tmp_path: Path) -> None:
     assert (found.within, found.server, found.node_name) == ("k3s", True, "n1")
     assert (found.config, found.bin_dir) == (f"{tmp_path}/providers.yaml", f"{tmp_path}/bin")
     assert found.gates == {"A": True, "B": True, GATE: True}
-    assert found.healthz == ("127.0.0.1", 11)
+    assert (found.healthz, found.port) == (("127.0.0.1", 11), 13)
     assert found.kubeconfig == f"{tmp_path}/data/agent/kubelet.kubeconfig"
     assert "secret" not in repr(found)
 
@@ -313,54 +377,6 @@ def test_k3s_whose_file_is_odd(
         return
     with pytest.raises(Refused, match=said):
         running(host)
-
-
-# Versions
-
-
-def program(tmp_path: Path, text: str) -> str:
-    made = tmp_path / "program"
-    made.write_text(f"#!/bin/sh\n{text}\n")
-    made.chmod(0o755)
-    return str(made)
-
-
-@pytest.mark.parametrize(
-    ("said", "minor"),
-    [
-        ("Kubernetes v1.33.4", (1, 33)),
-        ("k3s version v1.34.1+k3s1 (24fc436e)\ngo version go1.24.6", (1, 34)),
-        ("rke2 version v1.35.0+rke2r1 (0b5c)", (1, 35)),
-        ("v1.36.2+k0s.0", (1, 36)),
-    ],
-)
-def test_a_program_tells_its_version(tmp_path: Path, said: str, minor: tuple[int, int]) -> None:
-    made = program(tmp_path, f"test $1 = --version && printf '%s' '{said}'")
-    assert minor_of(HERE, (made, "--version")) == minor
-
-
-def test_a_snap_tells_its_version(tmp_path: Path) -> None:
-    (tmp_path / "snap.yaml").write_text("name: microk8s\nversion: v1.34.1\napps: {x: v1.2.3}\n")
-    assert minor_of(Root(tmp_path), ("/snap.yaml",)) == (1, 34)
-
-
-def test_a_program_that_tells_none(tmp_path: Path) -> None:
-    made = program(tmp_path, "echo Python 3.11.2")
-    with pytest.raises(Refused) as caught:
-        minor_of(HERE, (made, "--version"))
-    assert str(caught.value) == (
-        f"{made} --version: no Kubernetes version is in 'Python 3.11.2'. Fix: see that it is a"
-        " kubelet of Kubernetes 1.33 or newer, and that it can be run"
-    )
-
-
-def test_a_program_that_is_not_there() -> None:
-    with pytest.raises(Refused) as caught:
-        minor_of(HERE, ("/nowhere/kubelet", "--version"))
-    assert str(caught.value) == (
-        "the kubelet's version is unknown: /nowhere/kubelet: cannot be run: No such file or"
-        " directory. Fix: see that it is there, and a program for this machine"
-    )
 
 
 def test_the_running_program_is_asked_not_what_replaced_it(host: Processes) -> None:

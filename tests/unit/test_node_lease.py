@@ -8,6 +8,7 @@ import pytest
 
 from gcp_sa_credential_provider.node.api import Denied, Unanswered
 from gcp_sa_credential_provider.node.lease import (
+    CONTROL_PLANE_SECONDS,
     LEASE_SECONDS,
     Slots,
     holder_of,
@@ -46,6 +47,22 @@ def slots(server: KubeObjects, holder: str, clock: Clock | None = None) -> Slots
 
 def holders(server: KubeObjects) -> list[str]:
     return [holder_of(server.get(path("provider", name))) for name in NAMES]
+
+
+def test_a_holder_says_for_how_long_it_may_be_silent(server: KubeObjects) -> None:
+    """A control plane's server is away for as long as its own restart takes."""
+    clock = Clock()
+    first = slots(server, "node-1", clock)
+    first.seconds = CONTROL_PLANE_SECONDS
+    first.names = NAMES[:1]
+    assert first.take()
+    second = slots(server, "node-2", clock)
+    second.names = NAMES[:1]
+    assert not second.take()
+    clock.now = CONTROL_PLANE_SECONDS
+    assert not second.take()
+    clock.now += 1
+    assert second.take()
 
 
 def test_taken_by_a_new_holder() -> None:

@@ -87,9 +87,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="what systemd is to run must
 @ROOT
 def test_the_switch(root: Root, asked: Callable[[], list[str]]) -> None:
     systemd = Systemd(root)
-    assert not systemd.armed()
     systemd.arm(900, (PROGRAM, "node", "rollback"))
-    assert systemd.armed()
     assert root.readlink(WANTED) == f"/etc/systemd/system/{SERVICE}"
     service = (root.read(f"/etc/systemd/system/{SERVICE}") or b"").decode()
     assert "\nExecStart=/var/lib/x/program node rollback\n" in service
@@ -101,12 +99,18 @@ def test_the_switch(root: Root, asked: Callable[[], list[str]]) -> None:
         f"systemctl restart {TIMER}",
         f"systemctl is-active --quiet {TIMER}",
     ]
-    systemd.disarm()
-    assert not systemd.armed()
+    systemd.disarm(fired=False)
     assert root.listdir("/etc/systemd/system") == []  # as it was
     assert asked()[3:] == [f"systemctl stop {TIMER}", "systemctl daemon-reload"]
-    systemd.disarm()
+    systemd.disarm(fired=True)
     assert len(asked()) == 5
+    systemd.arm(900, (PROGRAM, "node", "rollback"))
+    systemd.disarm(fired=True)
+    assert asked()[8:] == [
+        f"systemctl stop {TIMER} {SERVICE}",
+        f"systemctl reset-failed {SERVICE}",
+        "systemctl daemon-reload",
+    ]
 
 
 def test_a_switch_that_could_not_be_run(root: Root, asked: Callable[[], list[str]]) -> None:

@@ -42,7 +42,7 @@ def test_a_good_one() -> None:
     ("changes", "what"),
     [
         ({"name": "a/b"}, ".name: 'a/b' may hold neither '/' nor spaces, nor be '.' or '..'"),
-        ({"name": "a"}, ".name: no program 'a' is in the folder of providers"),
+        ({"name": "a"}, ".name: no program 'a' that can be run is in the folder of providers"),
         ({"apiVersion": "v1"}, ".apiVersion: 'v1' is not one of credentialprovider.kubelet.k8s.io"),
         ({"matchImages": []}, ".matchImages: there is none"),
         ({"matchImages": ["a b"]}, ".matchImages: 'a b': its host holds a character"),
@@ -96,6 +96,8 @@ def test_token_attributes(changes: dict[str, Any], what: str) -> None:
         ({"env": [{"name": "a", "more": "b"}]}, "the field 'env[0].more' is unknown"),
         ({"more": "a"}, "the field 'more' is unknown to this kubelet"),
         ({"defaultCacheDuration": "1"}, "defaultCacheDuration is '1', which is no duration"),
+        ({"defaultCacheDuration": "\u0661s"}, "which is no duration"),
+        ({"defaultCacheDuration": "2562048h"}, "defaultCacheDuration is '2562048h', which is no"),
         (
             {"tokenAttributes": {"requireServiceAccount": "a"}},
             "tokenAttributes.requireServiceAccount is not true or false",
@@ -163,6 +165,8 @@ def test_several_files() -> None:
     (said,) = problems([one, other], READER)
     assert said == f"B: providers[0].name: {OURS['name']!r} is there already, in A"
     assert problems([one, File("B", HEAD.encode())], READER) == []
+    gone = File("C", None)
+    assert problems([one, gone], READER) == ["C: a link that leads to no file"]
     assert problems([], READER) == ["there is no configuration for the kubelet to read"]
 
 

@@ -7,6 +7,7 @@ need a third-party package but PyYAML's parser.
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +111,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         text = f"{error.filename}: {error.strerror}. Fix: run this as root; see `node status`"
         return _say_error(args, text, _FAILED)
+    except KeyboardInterrupt:
+        text = (
+            "broken off (Ctrl-C). Fix: see `node status`; run it again, or `node rollback`. If the"
+            " kubelet was being restarted, all goes back by itself within 15 minutes"
+        )
+        return _say_error(args, text, _FAILED)
     return code
 
 
@@ -120,7 +127,12 @@ def _say_error(args: argparse.Namespace, text: str, code: int) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except OSError:  # whoever listened is gone, and a change that ends here would be undone
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _host(args: argparse.Namespace) -> "Host":

@@ -1,12 +1,12 @@
 """A change of a node, begun and ended so that whoever comes after knows where it stands.
 
 Imports `change`, `files`, `planned`, `state`, `undo`; `health`, `kubelet`, `profile` and `systemd`
-when they are needed. The order: remember, edit place by place, arm the dead man's switch, restart
+when they are needed. The order: remember, arm the dead man's switch, edit place by place, restart
 the kubelet, see that it is well, disarm, remember. What fails goes back the same way.
 """
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gcp_sa_credential_provider.node.profile import Wiring
 
 DEAD_MAN_SECONDS = 900
-"""From the restart on, if nobody has said by then that the kubelet is well."""
+"""From before the first edit on, if nobody has said by then that the kubelet is well."""
 PROC = Path("/proc")
 
 
@@ -144,11 +144,43 @@ def begun(
 def edit(host: Host, steps: Sequence[Step], state: State) -> None:
     """Do them in turn; if one cannot be done, all go back. Raises Failed."""
     try:
-        for step in steps:
-            change.do(host.root, step.edit)
+        _do(host, steps, _reload)
     except OSError as error:
-        go_back(host, state)
-        raise Failed(f"{cannot(error)} All is back as it was") from None
+        give_up(host, state, cannot(error))
+    except Failed as error:
+        give_up(host, state, str(error))
+
+
+def _do(host: Host, steps: Iterable[Step], reload: Callable[[Host], None]) -> None:
+    """Do them in turn, and have systemd read flags before anything else is done.
+
+    It starts a kubelet by the drop-ins that it has read last, whatever is on the disk since: on the
+    way out these name the very files that go next.
+    """
+    unread = False
+    for step in steps:
+        if unread and step.role != FLAGS:
+            reload(host)
+            unread = False
+        change.do(host.root, step.edit)
+        unread = unread or step.role == FLAGS
+    if unread:
+        reload(host)
+
+
+def _reload(host: Host) -> None:
+    from gcp_sa_credential_provider.node.systemd import Systemd
+
+    systemd = Systemd(host.root)
+    if host.live and systemd.available():
+        systemd.daemon_reload()
+
+
+def _reload_if_it_can(host: Host) -> None:
+    try:
+        _reload(host)
+    except Failed as failed:  # what else there is to bring back may be what is at fault
+        host.say(f"{failed}; going on")
 
 
 def keep_program(host: Host, state: State, program: bytes) -> None:
@@ -156,8 +188,17 @@ def keep_program(host: Host, state: State, program: bytes) -> None:
     try:
         host.store.keep_program(program)
     except OSError as error:
-        go_back(host, state)
-        raise Failed(f"{cannot(error)} All is back as it was") from None
+        give_up(host, state, cannot(error))
+
+
+def give_up(host: Host, state: State, why: str) -> NoReturn:
+    """Go back behind a change for which no kubelet was restarted yet. Raises Failed."""
+    go_back(host, state)
+    try:
+        disarm(host)
+    except Failed as error:  # it finds nothing to go back behind, if it ever fires
+        raise Failed(f"{why} All files are back as they were, but: {error}") from None
+    raise Failed(f"{why} All is back as it was")
 
 
 def end(host: Host, state: State) -> None:
@@ -185,24 +226,29 @@ def go_back(host: Host, state: State) -> None:
     last = state.change
     if last is None:
         return
-    store = host.store
     names = {name for one in (state.installed, last.previous) if one for name in one.cache_types}
     try:
-        for file in reversed(last.files):
-            host.root.sweep(file.path)
-            try:
-                edit = undo.careful(host.root, store, file, names).edit
-            except undo.Entangled as error:
-                aside = f"{FOLDER}/aside-{file.path.strip('/').replace('/', '-')}"
-                host.root.write(aside, host.root.read(file.path) or b"", 0o600)
-                host.say(f"{error}; the whole file goes back, a copy of it is {aside}")
-                edit = undo.exact(host.root, store, file)
-            if edit is not None:
-                change.do(host.root, edit)
+        _do(host, _ways_back(host, last, names), _reload_if_it_can)
         remove_folders(host, last.folders)
         forget(host, State(last.previous, None))
     except OSError as error:
         raise Failed(f"{cannot(error)} The way back stops here; run `node rollback` then") from None
+
+
+def _ways_back(host: Host, last: Change, names: Collection[str]) -> Iterator[Step]:
+    """Each place's, looked at when its turn comes. Raises OSError, Failed."""
+    store = host.store
+    for file in reversed(last.files):
+        host.root.sweep(file.path)
+        try:
+            edit = undo.careful(host.root, store, file, names).edit
+        except undo.Entangled as error:
+            aside = f"{FOLDER}/aside-{file.path.strip('/').replace('/', '-')}"
+            host.root.write(aside, host.root.read(file.path) or b"", 0o600)
+            host.say(f"{error}; the whole file goes back, a copy of it is {aside}")
+            edit = undo.exact(host.root, store, file)
+        if edit is not None:
+            yield Step(edit, file.role)
 
 
 def remove_folders(host: Host, folders: Collection[str]) -> None:
@@ -232,20 +278,25 @@ def ready_to_restart(host: Host) -> None:
         )
 
 
-def restart(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) -> None:
-    """Restart the kubelet with the dead man's switch armed, and see that it is well. Raises Failed.
+def arm(host: Host, state: State, wiring: "Wiring") -> None:
+    """Arm the dead man's switch; where it cannot be, all goes back. Raises Failed.
 
-    The switch stays armed: after a failure until `recover` has gone back, else until `end`.
+    It stays armed: after a failure until `recover` has gone back, else until `end`.
     """
     from gcp_sa_credential_provider.node.systemd import Systemd
 
-    place = host.root.outside(PROGRAM)
-    may_run = not os.statvfs(place).f_flag & os.ST_NOEXEC
-    program = PROGRAM if may_run else f"{wiring.bin_dir}/{PLUGIN}"
     try:
+        may_run = not os.statvfs(host.root.outside(PROGRAM)).f_flag & os.ST_NOEXEC
+        program = PROGRAM if may_run else f"{wiring.bin_dir}/{PLUGIN}"
         Systemd(host.root).arm(DEAD_MAN_SECONDS, (program, "node", "rollback"))
     except OSError as error:
-        raise Failed(cannot(error)) from None
+        give_up(host, state, cannot(error))
+    except Failed as error:
+        give_up(host, state, str(error))
+
+
+def restart(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) -> None:
+    """Restart the kubelet, and see that it is well. Raises Failed."""
     restart_only(host, wiring)
     wait(host, before, wiring, expected)
 
@@ -268,14 +319,12 @@ def wait(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) 
 
 def recover(host: Host, state: State, before: "Kubelet", wiring: "Wiring", why: Failed) -> NoReturn:
     """Go back behind the change after a restart that failed. Raises Failed."""
-    from gcp_sa_credential_provider.node import kubelet
-
     host.say(f"{why}; going back")
     previous = state.change.previous if state.change else None
     go_back(host, state)
     given = previous.given if previous else before.config
     expected = Planned(host.root).hash(given, before.minor) if given else None
-    present = kubelet.running(host.root, PROC) or before
+    present = running_all_the_same(host, before.minor) or before
     try:
         restart_only(host, wiring)
         wait(host, present, wiring, expected)
@@ -284,6 +333,20 @@ def recover(host: Host, state: State, before: "Kubelet", wiring: "Wiring", why: 
     finally:
         disarm(host)
     raise Failed(f"{why} All is back as it was, and the kubelet is well") from None
+
+
+def running_all_the_same(host: Host, minor: tuple[int, int]) -> "Kubelet | None":
+    """The kubelet that runs, on the way back; None also where that cannot be told.
+
+    One that ends as soon as it starts is gone while it is looked at, and must not be in the way.
+    """
+    from gcp_sa_credential_provider.node import kubelet
+
+    try:
+        return kubelet.running(host.root, PROC, minor=minor)
+    except Refused as refused:
+        host.say(f"{refused}; going back all the same")
+        return None
 
 
 def wiring_of(installed: Installed) -> "Wiring":
@@ -302,14 +365,17 @@ def wiring_of(installed: Installed) -> "Wiring":
     )
 
 
-def disarm(host: Host) -> None:
-    """Take the dead man's switch away, if it is there. Raises Failed."""
+def disarm(host: Host, *, fired: bool = True) -> None:
+    """Take the dead man's switch away, if it is there. Raises Failed.
+
+    `fired`: also if it has fired and waits; not for `rollback`, which it runs.
+    """
     from gcp_sa_credential_provider.node.systemd import Systemd
 
     systemd = Systemd(host.root)
     if host.live and systemd.available():
         try:
-            systemd.disarm()
+            systemd.disarm(fired=fired)
         except OSError as error:
             raise Failed(cannot(error)) from None
 

@@ -33,7 +33,12 @@ from pathlib import Path
 from gcp_sa_credential_provider.node import everywhere, rollout
 from gcp_sa_credential_provider.node.api import MERGE, Denied, Object, Unanswered, in_cluster
 from gcp_sa_credential_provider.node.failure import Refused
-from gcp_sa_credential_provider.node.lease import RENEW_SECONDS, Slots
+from gcp_sa_credential_provider.node.lease import (
+    CONTROL_PLANE_SECONDS,
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    Slots,
+)
 from gcp_sa_credential_provider.node.pod import (
     DONE,
     ENDING,
@@ -108,6 +113,7 @@ def run_agent(args: argparse.Namespace) -> int:
         names=args.slot,
         holder=args.node,
         clock=time.monotonic,
+        seconds=CONTROL_PLANE_SECONDS if args.after else LEASE_SECONDS,
     )
     agent = Agent(
         slots=slots,

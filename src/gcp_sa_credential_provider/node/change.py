@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from gcp_sa_credential_provider.node.files import Root
 
-_PASSWORD = re.compile(r"(://)[^\s/@\"']*:[^\s/@\"']*@")
+_PASSWORD = re.compile(r"(://)[^\s/@:\"']*:[^\s/\"']*@")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ That others could replace the program is a fault as well: whoever writes it gets
 """
 
 import os
-import posixpath
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -37,9 +36,16 @@ def problems(root: Root, binary: str, bin_dir: str) -> list[str]:
         return [f"{error.filename or binary}: {error.strerror}. Fix: run this as root"]
 
 
+def exposed(root: Root, config: str) -> list[str]:
+    """Who but root may change the configuration, and so have pods' tokens sent elsewhere."""
+    found = list(_path(root, config))
+    there = root.stat(config)
+    return found + (list(_others(config, there)) if there else [])
+
+
 def _path(root: Root, binary: str) -> Iterator[str]:
     """Every folder on the way, with links followed, and those that the links themselves are in."""
-    for path in _folders(root, binary):
+    for path in root.passed(binary):
         # /proc/1/root is a link itself.
         found = root.path.stat() if path == "/" else root.stat(path)
         if found is None:
@@ -55,26 +61,13 @@ def _path(root: Root, binary: str) -> Iterator[str]:
             yield f"{path}: may not be entered (mode {mode:04o}). Fix: chmod 0755 {path}"
 
 
-def _folders(root: Root, binary: str) -> list[str]:
-    found: dict[str, None] = {}
-    for path in (binary, root.resolve(binary)):
-        folder = posixpath.dirname(path)
-        while folder not in found:
-            found[folder] = None
-            folder = posixpath.dirname(folder)
-    return sorted(found)
-
-
 def _file(root: Root, binary: str) -> Iterator[str]:
     found = root.stat(binary)
     if found is None or not stat.S_ISREG(found.st_mode):
         yield f"{binary}: no file. Fix: put the static file there"
         return
+    yield from _others(binary, found)
     mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != 0:
-        yield f"{binary}: owned by user {found.st_uid}. Fix: chown root {binary}"
-    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid != 0):
-        yield f"{binary}: others may write it (mode {mode:04o}). Fix: chmod 0755 {binary}"
     if not mode & stat.S_IXUSR:
         yield f"{binary}: not executable (mode {mode:04o}). Fix: chmod 0755 {binary}"
     if os.statvfs(root.outside(binary)).f_flag & os.ST_NOEXEC:
@@ -83,6 +76,14 @@ def _file(root: Root, binary: str) -> Iterator[str]:
             f" remount,exec), or choose another folder of providers"
         )
     yield from _machine(root, binary)
+
+
+def _others(path: str, found: os.stat_result) -> Iterator[str]:
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != 0:
+        yield f"{path}: owned by user {found.st_uid}. Fix: chown root {path}"
+    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and found.st_gid != 0):
+        yield f"{path}: others may write it (mode {mode:04o}). Fix: chmod go-w {path}"
 
 
 def _machine(root: Root, binary: str) -> Iterator[str]:
@@ -163,8 +164,8 @@ def set_label(root: Root, path: str) -> list[str]:
     try:
         ended = command.run(root, add)
         why = "" if ended.code == 0 or "already defined" in ended.said else ended.said
-    except Failed:
-        why = "semanage is not on this host"
+    except Failed as failed:
+        why = str(failed).partition(". Fix: ")[0]
     if why:
         return [
             f"{path}: labelled {_RUNNABLE} until the next relabelling ({why}). Fix: {' '.join(add)}"

@@ -33,7 +33,7 @@ from yaml.events import (
 from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
 from yaml.scanner import Scanner, ScannerError
-from yaml.tokens import ScalarToken
+from yaml.tokens import DirectiveToken, ScalarToken
 
 BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """A line break of YAML 1.1."""
@@ -109,6 +109,16 @@ class _Parser(Reader, Scanner, Parser):
         Scanner.__init__(self)
         Parser.__init__(self)
         self._json = is_json(text)
+
+    def scan_directive(self) -> DirectiveToken:
+        """Others are an error (yaml_parser_process_directives)."""
+        token = super().scan_directive()
+        told: Any = (token.name, token.value)
+        if told[0] == "YAML" and told[1] != (1, 1):
+            raise ScannerError(None, None, "the kubelet reads YAML 1.1 only", token.start_mark)
+        if told[0] not in ("YAML", "TAG"):
+            raise ScannerError(None, None, "an unknown directive", token.start_mark)
+        return token
 
     def scan_to_next_token(self) -> None:
         """Tabs separate tokens, but do not indent (yaml_parser_scan_to_next_token).

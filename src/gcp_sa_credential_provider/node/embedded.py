@@ -78,8 +78,11 @@ def of_k3s(k3s: Process) -> Flags:
     config, bin_dir = rancher_places(told)
     if rancher_uses(k3s.root, config, bin_dir):
         found |= {CONFIG: [config], BIN_DIR: [bin_dir]}
-    for name, values in flags([f"--{word}" for word in told.get("kubelet-arg", [])]).items():
-        found.setdefault(name, []).extend(values)
+    for word in told.get("kubelet-arg", []):
+        name, mark, value = word.removeprefix("--").partition("=")
+        values = found.setdefault(name.rstrip("+-").replace("_", "-"), [])
+        # The last value counts; `key-` puts one before the others (k3s pkg/util/args.go).
+        values.insert(0 if name.endswith("-") else len(values), value if mark else "true")
     return found
 
 

@@ -5,7 +5,7 @@ not know `cacheType` and ends on it; from 1.34 on one ends without it. What 1.33
 calls `ServiceAccount`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gcp_sa_credential_provider.node import document, splice
@@ -58,7 +58,42 @@ def taken(content: bytes, where: str) -> list[Entry]:
             raise Refused(f"{where}: the name {name!r} cannot be a program's. Fix: correct it")
         if names.count(name) > 1:
             raise Refused(f"{where}: the name {name} stands twice. Fix: one name for each entry")
+    for entry in ours:
+        for what in _mistakes(entry):
+            raise Refused(f"{where}: the entry {entry['name']}: {what}")
     return ours
+
+
+def _mistakes(entry: Entry) -> Iterator[str]:
+    """What would be seen only later, and elsewhere; each with a fix."""
+    for place, text in _numbers(entry, ""):
+        yield (
+            f"{place} is the number {text}, and the kubelet wants text there. Fix: put it in"
+            f' quotes: "{text}"'
+        )
+    variables = entry.get("env")
+    for number, one in enumerate(variables if isinstance(variables, list) else []):
+        if not (isinstance(one, dict) and {"name", "value"} <= one.keys()):
+            yield (
+                f"env[{number}] has not both a name and a value. Fix: give it both; an empty value"
+                ' is ""'
+            )
+    if not isinstance(entry.get(_TOKEN), dict):
+        yield (
+            f"it has no {_TOKEN}, so that the kubelet would hand over no token and every pull would"
+            " end in REQUEST-NO-TOKEN. Fix: add them, as `render` writes them"
+        )
+
+
+def _numbers(value: object, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, document.Number):
+        yield place, value.text
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(item, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _numbers(item, f"{place}[{number}]")
 
 
 def text_of(content: bytes) -> str:

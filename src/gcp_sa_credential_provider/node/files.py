@@ -37,6 +37,15 @@ class Root:
         """
         return self._resolve(path, last=True)
 
+    def passed(self, path: str) -> list[str]:
+        """All folders that are passed through on the way to it, those of links too, sorted.
+
+        Raises OSError.
+        """
+        folders: set[str] = set()
+        self._resolve(path, last=True, folders=folders)
+        return sorted(folders)
+
     def outside(self, path: str) -> Path:
         """Where this process finds it; to name it, or to give it to another program."""
         return self._here(self.resolve(path))
@@ -47,8 +56,11 @@ class Root:
             descriptor = os.open(self.outside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read()
+        try:
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read()
+        except OSError as error:  # which knows no name
+            raise OSError(error.errno, error.strerror, path) from None
 
     def stat(self, path: str) -> os.stat_result | None:
         """Of what the path leads to; None where there is nothing. Raises OSError."""
@@ -122,15 +134,18 @@ class Root:
             _sync(here.parent)
 
     def mkdir(self, path: str, mode: int = 0o755) -> list[str]:
-        """Make a folder and those above it, where they are missing; which ones these were."""
+        """Make a folder, and those above it, where they are missing; which ones these were.
+
+        `mode` is the last one's; the others are for everybody.
+        """
         made: list[str] = []
         missing = [self.resolve(path)]
         while self._stat(missing[-1]) is None:
             missing.append(posixpath.dirname(missing[-1]))
         for folder in missing[-2::-1]:
-            here = self._here(folder)
-            here.mkdir(mode)
-            here.chmod(mode)  # whatever the umask
+            here, its = self._here(folder), mode if folder == missing[0] else 0o755
+            here.mkdir(its)
+            here.chmod(its)  # whatever the umask
             _sync(here.parent)
             made.append(folder)
         return made
@@ -172,7 +187,7 @@ class Root:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _resolve(self, path: str, *, last: bool) -> str:
+    def _resolve(self, path: str, *, last: bool, folders: set[str] | None = None) -> str:
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is not absolute")
         left, real, links = path.split("/")[::-1], "/", 0
@@ -183,6 +198,8 @@ class Root:
             if part == "..":
                 real = posixpath.dirname(real)
                 continue
+            if folders is not None:
+                folders.add(real)
             following = posixpath.join(real, part)
             try:
                 target = str(self._here(following).readlink()) if left or last else None
@@ -208,11 +225,13 @@ class Root:
         try:
             yield temporary
             temporary.rename(here)
-        except BaseException:
+            _sync(here.parent)
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+            if isinstance(error, OSError):  # it names the other file, or none (a full disk)
+                raise OSError(error.errno, error.strerror, real) from None
             raise
-        _sync(here.parent)
 
     @staticmethod
     def _copy_label(source: Path, descriptor: int) -> None:

@@ -2,9 +2,9 @@
 
 Imports `api` (its exceptions), `document`, `files`, and how the plugin connects. Rules: client-go
 tools/clientcmd/api/v1 (kubeconfig); kubernetes plugin/pkg/auth/authorizer/node (a node may read its
-own Lease); RFC 9112. HTTP/1.0 is spoken, so that no answer comes in chunks. The key stays where it
-is: OpenSSL reads its file, and one that stands in the kubeconfig itself goes through memory that
-has no name on any disk. A program that the kubeconfig would run for a token is not run.
+own Lease); RFC 9112. HTTP/1.0 is spoken, so that no answer comes in chunks. The key is handed to
+OpenSSL through memory that has no name on any disk; it is neither written nor said anywhere. A
+program that the kubeconfig would run for a token is not run.
 """
 
 import _ssl

@@ -60,6 +60,7 @@ def run(host: Host, wish: Wish) -> None:
         minor = minor_for(kubelet, wish.minor, state)
         try:
             wiring = profile.wiring(host.root, kubelet, wish.profile, minor)
+            _refuse_replaced(host, kubelet, wiring)
             wished = steps(host, state, wiring, wish, minor)
             _check(host, wiring, wished, kubelet, minor)
             left = act.settle(host, wished)
@@ -100,6 +101,28 @@ def minor_for(kubelet: "Kubelet | None", told: Minor | None, state: State) -> Mi
             f" upgrade the node to {entry.OLDEST[0]}.{entry.OLDEST[1]} or newer"
         )
     return minor
+
+
+def _refuse_replaced(host: Host, running: "Kubelet | None", wiring: "Wiring") -> None:
+    """Refuse to write for a kubelet that another one follows, which would end on what is written.
+
+    `node reconcile` does not help there: a restart of ours has it wait for nobody.
+    """
+    if running is None or not wiring.version:
+        return
+    from gcp_sa_credential_provider.node import kubelet
+
+    try:
+        following = kubelet.minor_of(host.root, wiring.version)
+    except Refused:
+        return  # what cannot be asked is taken for what runs
+    known = [one >= entry.WITH_CACHE_TYPE for one in (running.minor, following)]
+    if known[0] != known[1]:
+        raise Refused(
+            f"{wiring.version[0]}: is of {following[0]}.{following[1]}, and the kubelet that runs"
+            f" (process {running.pid}) is of {running.minor[0]}.{running.minor[1]}: an entry fits"
+            " only one of them. Fix: restart the kubelet, then try again"
+        )
 
 
 def steps(host: Host, state: State, wiring: "Wiring", wish: Wish, minor: Minor) -> list[Step]:
@@ -212,9 +235,12 @@ def _install(
         act.ready_to_restart(host)
     state = act.begun(host, state, "install", left, settled, kubelet)
     act.keep_program(host, state, wish.program)
-    act.edit(host, [step for step in left if step.role in (PROVIDER, NAME) and _adds(step)], state)
+    programs = [step for step in left if step.role in (PROVIDER, NAME) and _adds(step)]
+    act.edit(host, programs, state)
     _probe(host, wiring, wish, state)
-    act.edit(host, left, state)
+    if restart and kubelet and host.restart:
+        act.arm(host, state, wiring)
+    act.edit(host, [step for step in left if step not in programs], state)
     for step in left:
         host.say(f"{step.edit.path}: {'written' if _adds(step) else 'removed'}")
     if restart and kubelet and host.restart:
@@ -295,6 +321,8 @@ def _probe(host: Host, wiring: "Wiring", wish: Wish, state: State) -> None:
     """Have the node run the program as its kubelet will; if it cannot, all goes back."""
     if not host.live:
         return
+    for line in check.exposed(host.root, wiring.config):
+        host.say(line)  # it was so before us, and may be wanted: MicroK8s has a group for it
     program = f"{wiring.bin_dir}/{PLUGIN}"
     try:
         for line in check.set_label(host.root, program):
@@ -306,8 +334,7 @@ def _probe(host: Host, wiring: "Wiring", wish: Wish, state: State) -> None:
     except Failed as error:
         found = [str(error)]
     if found:
-        act.go_back(host, state)
-        raise Failed(f"{' '.join(found)}. All is back as it was")
+        act.give_up(host, state, f"{' '.join(found)}.")
 
 
 def _environment(one: Entry) -> dict[str, str]:

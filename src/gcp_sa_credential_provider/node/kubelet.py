@@ -7,8 +7,9 @@ component-base/featuregate (a gate that is named wins over AllAlpha and AllBeta)
 the kubelet as a child with all its flags; k3s and MicroK8s carry it in their own process.
 """
 
-import contextlib
+import posixpath
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +78,7 @@ def running(root: Root, proc: Path = PROC, *, minor: Minor | None = None) -> Kub
     except OSError as error:
         if process.of(proc, found.pid) is None:
             return None
-        raise Refused(
-            f"kubelet, process {found.pid}: {error.strerror}. Fix: run this as root; in a pod with"
-            " hostPID and the capability SYS_PTRACE"
-        ) from None
+        raise _unseen(found, error) from None
 
 
 def find(root: Root, proc: Path = PROC) -> Process | None:
@@ -101,9 +99,21 @@ def _candidates(root: Root, proc: Path) -> Iterator[Process]:
     for one in process.every(proc):
         if one.name not in _KINDS or (one.name == "k3s" and not _is_node(one)):
             continue
-        with contextlib.suppress(OSError):
+        try:
             if one.in_root(root):
                 yield one
+        except PermissionError as error:  # to pass over it would be to take it for not there
+            raise _unseen(one, error) from None
+        except OSError:
+            pass
+
+
+def _unseen(one: Process, error: OSError) -> Refused:
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return Refused(
+        f"kubelet, process {one.pid}: {what}. Fix: run this as root; in a pod with hostPID and the"
+        " capability SYS_PTRACE"
+    )
 
 
 def _is_node(k3s: Process) -> bool:
@@ -138,6 +148,7 @@ def _told(root: Root, found: Process, proc: Path, minor: Minor | None) -> Kubele
         text = told.text if isinstance(told, document.Number) else str(told or "")
         return int(text) if text.isdecimal() else default
 
+    kubeconfig = last("kubeconfig")
     healthz = port("healthz-port", "healthzPort", _HEALTHZ)
     address = last("healthz-bind-address") or str(settings.get("healthzBindAddress") or "127.0.0.1")
     folder = last("cert-dir") or "/var/lib/kubelet/pki"
@@ -155,12 +166,12 @@ def _told(root: Root, found: Process, proc: Path, minor: Minor | None) -> Kubele
         within=within,
         server=server,
         program=found.program,
-        kubeconfig=last("kubeconfig"),
+        kubeconfig=_absolute(found, kubeconfig) if kubeconfig else None,
         healthz=(address, healthz) if healthz else None,
         address=last("address") or str(settings.get("address") or _EVERYWHERE),
         port=port("port", "port", _PORT),
         read_only_port=port("read-only-port", "readOnlyPort", 0),
-        certificates=tuple(str(path) for path in known if path),
+        certificates=tuple(_absolute(found, str(path)) for path in known if path),
     )
 
 
@@ -208,8 +219,12 @@ def _settings(found: Process, flags: embedded.Flags) -> dict[str, Any]:
     """The KubeletConfiguration that counts. Raises Refused."""
     merged: dict[str, Any] = {}
     if path := embedded.last(flags, "config", ""):
-        merged = _read(found.root, _absolute(found, path))
-    if folder := embedded.last(flags, "config-dir", ""):
+        path = _absolute(found, path)
+        merged = _read(found.root, path)
+        if own := merged.get("tlsCertFile"):
+            merged["tlsCertFile"] = posixpath.join(posixpath.dirname(path), str(own))
+    folder = embedded.last(flags, "config-dir", "")
+    if folder and _is_folder(found.root, _absolute(found, folder)):
         for path in _drop_ins(found.root, _absolute(found, folder)):
             merged = _patched(merged, _read(found.root, path))
     return merged
@@ -223,9 +238,17 @@ def _drop_ins(root: Root, folder: str) -> list[str]:
     found: list[str] = []
     for name in root.listdir(folder):
         path = f"{folder}/{name}"
-        inner = _drop_ins(root, path)
-        found += inner or ([path] if name.endswith(".conf") and root.read(path) is not None else [])
+        if _is_folder(root, path):
+            found += _drop_ins(root, path)
+        elif name.endswith(".conf"):
+            found.append(path)
     return found
+
+
+def _is_folder(root: Root, path: str) -> bool:
+    """One itself: filepath.WalkDir follows no link."""
+    there = root.lstat(path)
+    return there is not None and stat.S_ISDIR(there.st_mode)
 
 
 def _read(root: Root, path: str) -> dict[str, Any]:

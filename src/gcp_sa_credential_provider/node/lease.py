@@ -13,7 +13,11 @@ from datetime import UTC, datetime
 from gcp_sa_credential_provider.node.api import Api, Denied, Object
 
 LEASE_SECONDS = 120
-"""Longer than an API server is away while its own node is at it."""
+"""For which a holder may be silent."""
+CONTROL_PLANE_SECONDS = 1500
+"""The same of a control-plane node: longer than its restart and the way back are waited for (twice
+`health.CARRIED`), as its own API server, perhaps the only one that it reaches, is away meanwhile. A
+second node that began then could cost etcd its quorum."""
 RENEW_SECONDS = 15
 
 _CONFLICT = 409
@@ -36,13 +40,13 @@ def holder_of(lease: Object) -> str:
     return str(spec.get("holderIdentity") or "")
 
 
-def taken(lease: Object, holder: str, time: str) -> Object:
+def taken(lease: Object, holder: str, time: str, seconds: int = LEASE_SECONDS) -> Object:
     """The Lease as its holder, new or the same, writes it."""
     spec: Object = dict(lease.get("spec") or {})
     if spec.get("holderIdentity") != holder:
         spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
         spec["acquireTime"] = time
-    spec |= {"holderIdentity": holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": time}
+    spec |= {"holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": time}
     return {**lease, "spec": spec}
 
 
@@ -63,6 +67,8 @@ class Slots:
     """This node's name."""
     clock: Callable[[], float]
     """Seconds, monotonic."""
+    seconds: int = LEASE_SECONDS
+    """For which a slot stays ours while we are silent."""
     held: Object | None = None
     """The Lease that we have, as last stored."""
     others: tuple[str, ...] = ()
@@ -75,7 +81,7 @@ class Slots:
         self.others = tuple(sorted(filter(None, map(holder_of, leases))))
         ours = [lease for lease in leases if holder_of(lease) == self.holder]
         for lease in ours or [lease for lease in leases if self._is_free(lease)]:
-            if self._store(taken(lease, self.holder, now())):
+            if self._store(self._ours(lease)):
                 return True
         return False
 
@@ -109,13 +115,13 @@ class Slots:
         """Say that we still are at it. False: it is another's, or no more, since we were silent."""
         if self.held is None:
             return False
-        if self._store(taken(self.held, self.holder, now())):
+        if self._store(self._ours(self.held)):
             return True
         lease = self._again()
         if lease is None or holder_of(lease) not in ("", self.holder):
             self.held = None
             return False
-        return self._store(taken(lease, self.holder, now()))
+        return self._store(self._ours(lease))
 
     def release(self) -> None:
         """Leave the slot to others, if we have one."""
@@ -136,6 +142,9 @@ class Slots:
             if denied.status != _GONE:
                 raise
             return None
+
+    def _ours(self, lease: Object) -> Object:
+        return taken(lease, self.holder, now(), self.seconds)
 
     def _store(self, lease: Object) -> bool:
         try:

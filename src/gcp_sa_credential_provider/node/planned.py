@@ -49,25 +49,32 @@ class Planned:
         new = {path for path in self._edits if posixpath.dirname(path) == here}
         there = self._root.stat(here)
         if not new and not (there is not None and stat.S_ISDIR(there.st_mode)):
-            return self._files([given])
+            content = self.read(given)
+            return [] if content is None else [File(given, content)]
         paths = new | {posixpath.join(here, name) for name in self._root.listdir(here)}
-        named = sorted(path for path in paths if path.endswith(ENDINGS) and not self._folder(path))
-        return self._files(named)
+        named = sorted(path for path in paths if path.endswith(ENDINGS) and self._is_file(path))
+        return [File(path, self._content(path)) for path in named]
 
     def hash(self, given: str, minor: tuple[int, int]) -> str | None:
         """What the kubelet is to call that; None where it does not say, or has nothing."""
-        files = self.config(given)
-        if minor < HASHED or not files:
+        contents = [file.content for file in self.config(given)]
+        there = [content for content in contents if content is not None]
+        if minor < HASHED or not there or len(there) < len(contents):
             return None
-        return config_hash(file.content for file in files)
+        return config_hash(there)
 
-    def _files(self, paths: list[str]) -> list[File]:
-        contents = ((path, self.read(path)) for path in paths)
-        return [File(path, content) for path, content in contents if content is not None]
+    def _content(self, path: str) -> bytes | None:
+        try:
+            return self.read(path)
+        except IsADirectoryError:  # a link to one: the kubelet takes it for a file, and ends
+            return None
 
-    def _folder(self, path: str) -> bool:
-        status = None if path in self._edits else self._root.lstat(path)
-        return status is not None and stat.S_ISDIR(status.st_mode)
+    def _is_file(self, path: str) -> bool:
+        """Or a link, wherever it leads."""
+        if path in self._edits:
+            return not isinstance(self._edits[path], Remove)
+        status = self._root.lstat(path)
+        return status is not None and not stat.S_ISDIR(status.st_mode)
 
     def _edit(self, path: str) -> Edit | None:
         folder, name = posixpath.split(path)

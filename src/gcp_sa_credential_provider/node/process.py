@@ -110,4 +110,6 @@ def _argv(folder: Path) -> tuple[str, ...]:
 
 
 def _words(path: Path) -> list[str]:
-    return [part for part in path.read_bytes().decode("utf-8", "replace").split("\0") if part]
+    # An empty argument counts; zeros at the end are what a title written over them leaves.
+    text = path.read_bytes().decode("utf-8", "replace").rstrip("\0")
+    return text.split("\0") if text else []

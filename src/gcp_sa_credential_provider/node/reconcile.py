@@ -4,6 +4,9 @@ Imports `act`, `entry`, `splice`. A kubelet of 1.33 ends on `cacheType`, one of 
 node whose kubelet is replaced, forward or back, needs the entry rewritten between the two.
 """
 
+import contextlib
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 
 from gcp_sa_credential_provider.node import act, change, entry, splice
@@ -15,6 +18,10 @@ from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.planned import HASHED
 from gcp_sa_credential_provider.node.state import CONFIG, Busy, Installed, State
 
+SECONDS = 30.0
+"""What takes longer than its unit's TimeoutStartSec (90 by default) keeps a kubelet from starting,
+even behind a `-`."""
+
 
 def run(host: Host, minor: Minor | None, program: str | None) -> None:
     """Rewrite the entries if they are for another kind of kubelet. Raises Refused, Failed.
@@ -22,7 +29,7 @@ def run(host: Host, minor: Minor | None, program: str | None) -> None:
     `minor` and `program` say which, if the one that was installed for is not meant.
     """
     try:
-        with host.store.locked():
+        with _in_time(), host.store.locked():
             state = host.store.load()
             minor = minor or asked(host, program)
             if state.installed is None or minor is None:
@@ -32,6 +39,25 @@ def run(host: Host, minor: Minor | None, program: str | None) -> None:
     except Busy:
         # It waits for the very kubelet that is about to start.
         host.say("another command is changing this node; nothing is changed")
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    """Raises Failed in the block once SECONDS are over."""
+
+    def over(*_: object) -> None:
+        raise Failed(
+            f"not done after {SECONDS:.0f} s; the kubelet is not kept waiting any longer. Fix: see"
+            " what is slow on this node, then restart the kubelet if its log names cacheType"
+        )
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _reconcile(host: Host, state: State, installed: Installed, minor: Minor) -> None:

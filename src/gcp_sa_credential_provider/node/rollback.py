@@ -4,12 +4,16 @@ Imports `act` and what that imports. It needs neither the pod that made the chan
 that the change put there.
 """
 
+from typing import TYPE_CHECKING
+
 from gcp_sa_credential_provider.node import act, change
 from gcp_sa_credential_provider.node.act import Host
 from gcp_sa_credential_provider.node.failure import Failed, Refused
-from gcp_sa_credential_provider.node.install import running
 from gcp_sa_credential_provider.node.planned import Planned
 from gcp_sa_credential_provider.node.state import CONFIG, FLAGS, Installed
+
+if TYPE_CHECKING:
+    from gcp_sa_credential_provider.node.kubelet import Kubelet
 
 
 def run(host: Host) -> None:
@@ -19,7 +23,7 @@ def run(host: Host) -> None:
         last = state.change
         if last is None:
             if not host.dry_run:
-                act.disarm(host)
+                act.disarm(host, fired=False)
             raise Refused(
                 "no change is remembered on this node. Fix: nothing; it is as it was before, or"
                 " another command has gone back already"
@@ -31,31 +35,33 @@ def run(host: Host) -> None:
                 host.say(f"{file.path}: {word}")
             host.say("nothing is changed (--dry-run)")
             return
-        kubelet = running(host)
         of = state.installed or last.previous
         touched = any(file.role in (CONFIG, FLAGS) for file in last.files)
         restart = touched and of is not None and host.live and host.restart
         if restart:
             act.ready_to_restart(host)
+        kubelet = act.running_all_the_same(host, of.minor) if restart and of else None
         act.go_back(host, state)
         host.say(f"all is as it was before `node {last.command}`")
         if not restart or of is None:
-            act.disarm(host)
+            act.disarm(host, fired=False)
             return
         _restart(host, of, last.previous, kubelet)
 
 
-def _restart(host: Host, of: Installed, previous: Installed | None, kubelet: object) -> None:
-    from gcp_sa_credential_provider.node.kubelet import Kubelet
-
+def _restart(
+    host: Host, of: Installed, previous: Installed | None, kubelet: "Kubelet | None"
+) -> None:
     wiring = act.wiring_of(of)
     act.restart_only(host, wiring)
-    act.disarm(host)
-    if isinstance(kubelet, Kubelet):
-        given = previous.given if previous else None
-        expected = Planned(host.root).hash(given, kubelet.minor) if given else None
-        try:
-            act.wait(host, kubelet, wiring, expected)
-        except Failed as error:
-            raise Failed(f"all files are back as they were, but: {error}") from None
+    act.disarm(host, fired=False)
+    if kubelet is None:
+        host.say("the kubelet was started; see whether it is well, it could not be told before")
+        return
+    given = previous.given if previous else None
+    expected = Planned(host.root).hash(given, kubelet.minor) if given else None
+    try:
+        act.wait(host, kubelet, wiring, expected)
+    except Failed as error:
+        raise Failed(f"all files are back as they were, but: {error}") from None
     host.say("the kubelet was restarted")

@@ -46,8 +46,13 @@ def pending_of(api: Api, namespace: str, names: Iterable[str], slots: Slots) -> 
 
 
 def switch(api: Api, namespace: str, name: str, mode: str) -> None:
-    """Have a DaemonSet's pods replaced by such of another mode. Raises as `Api.call`."""
+    """Have a DaemonSet's pods replaced by such of another mode. Raises as `Api.call`.
+
+    All at once, since slots say whose turn it is: a node that is down has a pod that is not ready,
+    and its controller would replace no other for it.
+    """
     container = {"name": CONTAINER, "env": [{"name": MODE, "value": mode}]}
     template = {"spec": {"containers": [container]}}
-    body = {"spec": {"template": template}}
+    at_once = {"rollingUpdate": {"maxUnavailable": "100%"}}
+    body = {"spec": {"template": template, "updateStrategy": at_once}}
     api.call("PATCH", path(namespace, name), body, STRATEGIC_MERGE)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gcp_sa_credential_provider.node import document
-from gcp_sa_credential_provider.node.document import BREAK, Node, Unreadable
+from gcp_sa_credential_provider.node.document import BREAK, Node, Number, Unreadable
 
 Entry = Mapping[str, Any]
 """A provider's entry: dict, list, str, bool and None."""
 
 _PROVIDERS = "providers"
 _DEEPER = "  "
+_WHITE = " \t\r\n\x85\u2028\u2029"
 _T = TypeVar("_T")
 # The same text is looked at several times over; its tree is only looked at.
 _read = functools.lru_cache(4)(document.read)
@@ -130,7 +131,8 @@ def _verify(before: str, after: str, names: Collection[str], wanted: Sequence[En
         or len(found) > len(theirs[1] + [*ours])
     ):
         raise Unspliced(
-            "something else in it would mean something else (an anchor that is shared?)"
+            "something else in it would mean something else (an anchor that is shared, or an end"
+            " within a text block, without a line break?)"
         )
 
 
@@ -220,10 +222,10 @@ def _cut_line(text: str, sequence: Node, place: int) -> str:
         raise Unspliced(f"line {item.line}: the entry does not begin a line of its own")
     start = _line_start(text, start)
     end, behind = _line_end(text, max(item.end, start))
-    if behind > end:
-        return text[:start] + text[behind:]
     breaks = [found for found in BREAK.finditer(text, 0, start) if found.end() == start]
-    return text[: breaks[0].start() if breaks else start] + text[behind:]
+    if not breaks:
+        return text[:start] + text[behind:]
+    return text[: breaks[0].start()] + text[end:]  # as it was put: with the break before it
 
 
 def _dash(text: str, sequence: Node, place: int) -> int:
@@ -244,11 +246,11 @@ def _cut_item(text: str, sequence: Node, place: int) -> str:
     if place:
         comma = _comma(text, items[place - 1].end, items[place].start)
         between = text[comma + 1 : items[place].start]
-        kept = "" if not between.strip(" \t\r\n") else between
+        kept = "" if not between.strip(_WHITE) else between
         return text[:comma] + kept + text[items[place].end :]
     comma = _comma(text, items[0].end, items[1].start)
     behind = text[comma + 1 :]
-    return text[: items[0].start] + text[items[0].end : comma] + behind.lstrip(" \t\r\n")
+    return text[: items[0].start] + text[items[0].end : comma] + behind.lstrip(_WHITE)
 
 
 def _comma(text: str, start: int, end: int) -> int:
@@ -277,6 +279,8 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{_quoted(k)}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, Number):  # a mistake of somebody, and not made worse here
+        return value.text
     return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 

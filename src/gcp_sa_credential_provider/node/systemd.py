@@ -84,16 +84,19 @@ class Systemd:
                 " says why"
             )
 
-    def armed(self) -> bool:
-        """Whether it is, at least for the next start."""
-        return self._root.lstat(_WANTED) is not None
+    def disarm(self, *, fired: bool) -> None:
+        """Take the switch away.
 
-    def disarm(self) -> None:
-        """Take the switch away. Whoever runs because of it is left to end by himself."""
+        `fired`: also stop what runs because of it, which waits for us to end, and would then undo
+        what we have done. Not for what may itself be run by it.
+        """
         there = [path for path in (_WANTED, *_places()) if self._root.lstat(path) is not None]
         if not there:
             return
-        self._run("systemctl", "stop", TIMER)  # fails where its file is gone already
+        units = (TIMER, SERVICE) if fired else (TIMER,)
+        self._run("systemctl", "stop", *units)  # fails where its file is gone already
+        if fired:
+            self._run("systemctl", "reset-failed", SERVICE)  # or it stays as one that was killed
         for path in there:
             self._root.remove(path)
         self._root.rmdir(posixpath.dirname(_WANTED))  # if there is nothing else in it

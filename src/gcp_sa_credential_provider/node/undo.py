@@ -50,7 +50,7 @@ def careful(root: Root, store: Store, file: File, names: Collection[str]) -> Bac
         return Back(None)
     edited = bool(present.sha256) and present.sha256 != file.after.sha256
     if edited and file.role == "config":
-        return without_entries(root, file, names, _ours_before(store, file, names))
+        return without_entries(root, file, names, former_entries(store, file, names))
     if edited and file.role == "flags" and file.after.sha256:
         return Back(_without_lines(root, store, file))
     return Back(_former(store, file))
@@ -77,7 +77,8 @@ def without_entries(
     return Back(edit, stays=file.before.absent)
 
 
-def _ours_before(store: Store, file: File, names: Collection[str]) -> list[splice.Entry]:
+def former_entries(store: Store, file: File, names: Collection[str]) -> list[splice.Entry]:
+    """The entries whose names ours have taken. Raises Failed."""
     if not file.before.sha256:
         return []
     try:

@@ -8,7 +8,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcp_sa_credential_provider.node import act, undo
+from gcp_sa_credential_provider.node import act, entry, undo
 from gcp_sa_credential_provider.node.act import Host, Step
 from gcp_sa_credential_provider.node.change import Remove, Write
 from gcp_sa_credential_provider.node.failure import Failed, Refused
@@ -26,6 +26,7 @@ from gcp_sa_credential_provider.node.state import (
 from gcp_sa_credential_provider.node.validate import Reader, problems, with_our_flags
 
 if TYPE_CHECKING:
+    from gcp_sa_credential_provider.node.entry import Minor
     from gcp_sa_credential_provider.node.kubelet import Kubelet
 
 _ROLES = (PROVIDER, NAME, CONFIG, FLAGS)
@@ -41,6 +42,8 @@ class _Way:
     """After the restart."""
     stays: bool
     """Whether the configuration stays, with entries of others."""
+    again: list[str]
+    """What to say of entries that were others' before we took their names."""
 
 
 def run(host: Host) -> None:
@@ -51,10 +54,10 @@ def run(host: Host) -> None:
         if installed is None:
             host.say("nothing is installed here, as far as is remembered; nothing is changed")
             if not host.dry_run:
-                host.store.forget()
+                act.forget(host, State())
             return
         kubelet = running(host)
-        way = _way(host, installed)
+        way = _way(host, installed, kubelet.minor if kubelet else installed.minor)
         if way.stays or not _ours_alone(installed):
             _check(host, installed, way, kubelet)
         if host.dry_run:
@@ -68,9 +71,11 @@ def run(host: Host) -> None:
         state = act.begun(host, state, "uninstall", steps, installed, kubelet)
         for file in installed.files:
             host.root.sweep(file.path)
+        wiring = act.wiring_of(installed)
+        if restart:
+            act.arm(host, state, wiring)
         act.edit(host, way.first, state)
         if restart and kubelet is not None:
-            wiring = act.wiring_of(installed)
             given = installed.given if host.root.stat(installed.given) else None
             expected = Planned(host.root).hash(given, kubelet.minor) if given else None
             try:
@@ -82,6 +87,8 @@ def run(host: Host) -> None:
         for step in steps:
             done = "written" if isinstance(step.edit, Write) else "removed"
             host.say(f"{step.edit.path}: {done}")
+        for line in way.again:
+            host.say(line)
         _end(host, installed)
         if restart:
             host.say("the kubelet was restarted and is well")
@@ -104,12 +111,23 @@ def _ours_alone(installed: Installed) -> bool:
     return all(file.before.absent for file in installed.files if file.role == CONFIG)
 
 
-def _way(host: Host, installed: Installed) -> _Way:
-    """What is to be done. Raises Refused: others' edits cannot be told from ours."""
+def _way(host: Host, installed: Installed, minor: "Minor") -> _Way:
+    """What is to be done, for a kubelet of the minor. Raises Refused, Failed.
+
+    Refused: others' edits cannot be told from ours.
+    """
     files = {role: [one for one in installed.files if one.role == role] for role in _ROLES}
-    names = installed.cache_types
+    names, again = installed.cache_types, list[str]()
     try:
-        configs = [(file, undo.without_entries(host.root, file, names)) for file in files[CONFIG]]
+        configs = []
+        for file in files[CONFIG]:
+            former = undo.former_entries(host.store, file, names)
+            fitting = [entry.for_minor(dict(one), minor) for one in former]
+            configs.append((file, undo.without_entries(host.root, file, names, fitting)))
+            again += [
+                f"{file.path}: the entry {one['name']} that was there before is back"
+                for one in former
+            ]
         stays = any(back.stays for _, back in configs)
         flags = [] if stays else [(file, _back(host, file)) for file in reversed(files[FLAGS])]
         last = [(file, _back(host, file)) for role in _LAST for file in files[role]]
@@ -121,7 +139,7 @@ def _way(host: Host, installed: Installed) -> _Way:
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}. Fix: see what is there") from None
     both = [*flags, *configs]
-    return _Way(_steps(both), _steps(last), stays)
+    return _Way(_steps(both), _steps(last), stays, again)
 
 
 def _back(host: Host, file: File) -> undo.Back:

@@ -47,7 +47,9 @@ _ONE_COLON = (1, 36)
 _CACHE_TYPES = ("ServiceAccount", "Token")
 _WORDS = {str: "a text", bool: "true or false", dict: "a mapping"}
 
-_DURATION = re.compile(r"[-+]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(rf"[-+]?(?:0|(?:{_PART.pattern})+)")
+_NANOSECONDS = {"ns": 1, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _PORT = re.compile(r":[0-9]*|")
 _HOST = re.compile(r"[A-Za-z0-9\-_.~!$&'()*+,;=:<>\"\[\]\u0080-\U0010ffff]*")
 _USER = re.compile(r"(?:[A-Za-z0-9\-._:~!$&'()*+,;=@]|%[0-9A-Fa-f]{2})*")
@@ -61,7 +63,8 @@ class File:
     """One that the kubelet reads."""
 
     path: str
-    content: bytes
+    content: bytes | None
+    """None: it is a link that leads to no file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,9 @@ def problems(files: Sequence[File], kubelet: Reader) -> list[str]:
     seen: dict[str, str] = {}
     count = 0
     for file in files:
+        if file.content is None:
+            found.append(f"{file.path}: a link that leads to no file")
+            continue
         try:
             providers = _providers(file.content, kubelet.minor)
         except Unreadable as error:
@@ -182,8 +188,15 @@ def _fields(
                 yield f"{where}{field} holds something other than {_WORDS[kind[0]]}"
         elif not isinstance(item, kind):
             yield f"{where}{field} is not {_WORDS[kind]}"
-        elif field == "defaultCacheDuration" and not _DURATION.fullmatch(str(item)):
+        elif field == "defaultCacheDuration" and not _is_duration(str(item)):
             yield f"{where}{field} is {item!r}, which is no duration"
+
+
+def _is_duration(text: str) -> bool:
+    """Whether it is one that 64 bits of nanoseconds hold (292 years)."""
+    parts = _PART.findall(text)
+    length = sum(float(number) * _NANOSECONDS.get(unit, 1000) for number, unit in parts)
+    return bool(_DURATION.fullmatch(text)) and length < 1 << 63
 
 
 def _provider(provider: Mapping[str, Any], kubelet: Reader) -> Iterator[str]:
@@ -192,7 +205,7 @@ def _provider(provider: Mapping[str, Any], kubelet: Reader) -> Iterator[str]:
     if "/" in name or " " in name or name in (".", ".."):
         yield f".name: {name!r} may hold neither '/' nor spaces, nor be '.' or '..'"
     elif not kubelet.executable(name):
-        yield f".name: no program {name!r} is in the folder of providers"
+        yield f".name: no program {name!r} that can be run is in the folder of providers"
     version = provider.get("apiVersion") or ""
     if version not in {f"{_API}/{one}" for one in _VERSIONS}:
         yield f".apiVersion: {version!r} is not one of {_API}/{', '.join(_VERSIONS)}"

@@ -239,7 +239,7 @@ spec:
             runAsGroup: 0
             capabilities:
               drop: [ALL]
-              add: [DAC_OVERRIDE, SYS_CHROOT, SYS_PTRACE]
+              add: [CHOWN, DAC_OVERRIDE, SYS_CHROOT, SYS_PTRACE]
             seccompProfile: {type: RuntimeDefault}
             appArmorProfile: {type: Unconfined}
             seLinuxOptions: {type: spc_t}
