@@ -30,6 +30,25 @@ variable "clusters" {
     map_pod                = optional(bool, false)
     google_service_account = optional(string)
   }))
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : startswith(cluster.issuer, "https://")])
+    error_message = "An issuer begins with https://: Google takes no other, even with jwks_json."
+  }
+
+  # What is given here goes into the state and to Google.
+  validation {
+    condition = alltrue([
+      for cluster in values(var.clusters) : cluster.jwks_json == null ? true : try(
+        length(jsondecode(cluster.jwks_json).keys) > 0 && alltrue([
+          for key in jsondecode(cluster.jwks_json).keys :
+          length(setintersection(keys(key), ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])) == 0
+        ]),
+        false,
+      )
+    ])
+    error_message = "jwks_json is a cluster's public key set, as `kubectl get --raw /openid/v1/jwks` prints it: JSON with a list of keys, and no private key."
+  }
 }
 
 variable "repositories" {

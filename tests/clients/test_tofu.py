@@ -199,6 +199,38 @@ def test_the_module_decides_as_the_tool_does(tofu: Tofu, tmp_path: Path, name: s
     }
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("issuer", "http://kubernetes.default.svc", "An issuer begins with https://"),
+        (
+            "jwks_json",
+            '{"keys": [{"n": "AQ", "d": "VERYSECRET"}]}',
+            "no private key.",
+        ),
+        ("jwks_json", '{"keys": []}', "with a list of keys"),
+        ("jwks_json", "-----BEGIN RSA PRIVATE KEY-----", "with a list of keys"),
+    ],
+)
+def test_the_module_refuses_issuers_and_keys(
+    tofu: Tofu, tmp_path: Path, field: str, value: str, message: str
+) -> None:
+    """Before anything is planned; a private key is not quoted."""
+    plan = plans.plan("own", tmp_path)
+    shutil.copytree(MODULE / "modules", tofu.folder / "modules")
+    for file in MODULE.glob("*.tf"):
+        if file.name != "versions.tf":
+            (tofu.folder / file.name).write_text(played(file.read_text(), plans.NUMBER))
+    variables = _variables(plans.fleet("own"), plan)
+    variables["clusters"]["prod-eu"][field] = value
+    (tofu.folder / "terraform.tfvars.json").write_text(json.dumps(variables))
+    tofu.text("init", "-backend=false", "-no-color")
+    done = tofu.run("plan", "-no-color")
+    assert done.returncode == 1
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "VERYSECRET" not in done.stdout + done.stderr
+
+
 def test_the_modules_own_tests(tofu: Tofu) -> None:
     """`tofu validate` and `tofu test` of the part that needs no provider."""
     folder = tofu.folder / "names"

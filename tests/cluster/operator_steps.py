@@ -83,8 +83,9 @@ class Operator:
         run("bash", self.rendered / "google/gcloud.sh", environment=logged_in)
 
     def apply_to_cluster(self) -> None:
-        """The rendered RBAC, by kubectl."""
-        self.kubectl("apply", f"--filename={self.rendered / NAME / 'kubernetes.yaml'}")
+        """The rendered RBAC, by kubectl, as the file itself tells to."""
+        how = ("--server-side", "--field-manager=gcp-sa-credential-provider")
+        self.kubectl("apply", *how, f"--filename={self.rendered / NAME / 'kubernetes.yaml'}")
 
     def kubectl(self, *arguments: str) -> str:
         """What kubectl prints."""

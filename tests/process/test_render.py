@@ -129,7 +129,7 @@ def test_the_same_bytes_whoever_renders(render: Render) -> None:
     for number, seed in enumerate(("0", "1", "4294967295")):
         other = render.folder / f"other-{number}"
         ended = render("--out", str(other), PYTHONHASHSEED=seed, LC_ALL="C", PYTHONUTF8="0")
-        assert (ended.code, ended.stderr) == (0, b"")
+        assert ended.code == 0
         assert bytes_of(other) == first
     assert all(content.endswith(b"\n") for content, _ in first.values())
 
@@ -152,7 +152,9 @@ def test_every_distribution(render: Render, minor: str) -> None:
     """Each renders; what is YAML parses, what is a script is one, and no secret is in anything."""
     render.describe(whole_fleet(minor))
     ended = render()
-    assert (ended.code, ended.stderr) == (0, b"")
+    assert ended.code == 0
+    told = re.findall(rb"note: the nodes prod-eu/(\w+) cannot be set up", ended.stderr)
+    assert len(told) == ended.stderr.count(b"\n") == (3 if minor == "1.33" else 1)
     for name in get_args(Distribution):
         assert (render.out / f"prod-eu/{name}/README.md").is_file()
     for path, (content, mode) in bytes_of(render.out).items():
@@ -378,3 +380,18 @@ def test_help_is_enough(render: Render) -> None:
         assert word in text
     assert "(default: rendered)" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_nodes_that_cannot_be_set_up_are_told(tmp_path: Path) -> None:
+    """At once, and no error: the other groups of the fleet are rendered."""
+    fleet = plans.fleet("own")
+    rocket = {"name": "rocket", "distribution": "bottlerocket", "kubernetes": "1.34"}
+    fleet["clusters"][0]["nodes"].append(rocket)
+    render = Render(tmp_path)
+    render.describe(fleet)
+    ended = render()
+    assert ended.code == 0
+    assert ended.stderr.decode().startswith(
+        f"{PROGRAM}note: the nodes prod-eu/rocket cannot be set up: Bottlerocket's folder of"
+    )
+    assert render("--check").stderr == b""

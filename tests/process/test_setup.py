@@ -3,11 +3,11 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import trustme
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey
 
 from gcp_sa_credential_provider.demo.issuer import Issuer
+from gcp_sa_credential_provider.fleet.model import Distribution
 from process import launch
 from process.api_server import METADATA_ONLY, TOKEN, ApiServer, node, status
 
@@ -24,15 +25,6 @@ SAID = [
     *("--repository", "europe-docker.pkg.dev/my-project/images", "--pull", "team-0/robot-1"),
 ]
 EVERY_FLAG = "--name CLUSTER, --project-id ID, --project-number NUMBER"
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, issuer: Issuer) -> Iterator[ApiServer]:
-    """A small k3s cluster."""
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    with ApiServer(folder, json.loads(issuer.jwks)) as running:
-        yield running
 
 
 class Setup:
@@ -253,6 +245,11 @@ def test_lists_that_expire_are_begun_again(setup: Setup, cluster: ApiServer) -> 
             "Fix: let your user list serviceaccounts, or give --no-service-accounts",
         ),
         ("/version", status(500, "etcd is away"), "HTTP 500 (etcd is away). Fix: see whether"),
+        (
+            "/version",
+            status(403, "forbidden"),
+            "HTTP 403 (forbidden). Fix: bind the ClusterRole system:public-info-viewer to your",
+        ),
         ("/version", (302, b""), "HTTP 302 (no text). Fix: see whether `kubectl get --raw`"),
         (
             "/version",
@@ -525,3 +522,10 @@ def test_a_fleet_that_is_wrong(setup: Setup, cluster: ApiServer) -> None:
     code, text = setup.refusal(cluster.kubeconfig(), *SAID, "--yes")
     assert code == 2
     assert text.startswith("fleet.yaml:24:5: repositories[0].location: 'europe-west4-a' is a zone")
+
+
+def test_help_names_every_distribution(setup: Setup) -> None:
+    """It is all that somebody without the documentation has."""
+    said = setup(None, "--help", COLUMNS="10000").stdout.decode()
+    for name in get_args(Distribution):
+        assert re.search(rf"\b{name}\b", said), name

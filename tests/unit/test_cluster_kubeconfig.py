@@ -61,6 +61,28 @@ OTHERS: dict[str, tuple[dict[str, Any], str | None, tuple[int, str]]] = {
         None,
         (2, ", context here: its cluster has no server. Fix: add the API server's URL"),
     ),
+    "a server that is no URL": (
+        {"cluster": {"server": "https://[::1"}},
+        None,
+        (
+            2,
+            (
+                ", context here: its server is no URL (https://[::1). Fix: write the API server's"
+                " address, as in https://HOST:6443"
+            ),
+        ),
+    ),
+    "a password in the server": (
+        {"cluster": {"server": f"https://me:{SECRET}@127.0.0.1:1"}},
+        None,
+        (
+            2,
+            (
+                ", context here: its server has a user or password in it. Fix: take these out; a"
+                " client is known by its user in the kubeconfig"
+            ),
+        ),
+    ),
     "TLS unverified": (
         {"cluster": {"server": "https://127.0.0.1:1", "insecure-skip-tls-verify": True}},
         None,

@@ -1,5 +1,6 @@
 """Descriptions that are refused: each with place, reason and remedy, and all at once."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,10 @@ def test_no_key_and_no_password_is_quoted(folder: Path) -> None:
     private = secret.partition('"d": "')[2].partition('"')[0]
     assert len(private) > 300
     assert private[:20] not in said(text, folder)
-    [case] = [case for case in CASES if "password" in case["case"]]
-    assert "secret" in str(case["changes"])
-    assert "secret" not in case["says"]
+    secrets = re.compile("s[eé]cret(?=@)")
+    holding = [case for case in CASES if secrets.search(str(case["changes"]))]
+    assert len(holding) == 4
+    assert not any(secrets.search(case["says"]) for case in holding)
 
 
 @pytest.mark.parametrize(

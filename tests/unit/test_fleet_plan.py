@@ -307,6 +307,27 @@ def test_endpoints(folder: Path) -> None:
     assert environment["GCP_IAM_CREDENTIALS_ENDPOINT"] == "https://iam.example.com"
 
 
+def test_variables_of_the_site(folder: Path) -> None:
+    """A proxy, certificates and a timeout reach the plugin on that cluster's nodes alone."""
+    site = """\
+    environment:
+      HTTPS_PROXY: http://proxy.example.com:3128
+      NO_PROXY: .example.com,10.0.0.0/8
+      SSL_CERT_FILE: /etc/ssl/corp.pem
+      GCP_TIMEOUT: 20
+      GCP_LOG: syslog
+"""
+    prod, cloud = plan(folder, ("    jwks: prod.json\n", "    jwks: prod.json\n" + site)).clusters
+    assert list(prod.environment.items())[2:] == [
+        ("HTTPS_PROXY", "http://proxy.example.com:3128"),
+        ("NO_PROXY", ".example.com,10.0.0.0/8"),
+        ("SSL_CERT_FILE", "/etc/ssl/corp.pem"),
+        ("GCP_TIMEOUT", "20"),
+        ("GCP_LOG", "syslog"),
+    ]
+    assert list(cloud.environment) == ["GCP_AUDIENCE", "GCP_REGISTRIES"]
+
+
 def test_keys_that_are_left_out(folder: Path) -> None:
     """Only what Google takes is uploaded, and it is said what is not."""
     [prod, _] = plan(folder, ("prod.json", "mixed.json")).clusters

@@ -157,6 +157,21 @@ def test_minikube(
     ]
 
 
+@pytest.mark.parametrize(
+    ("named", "used"), [("m", "m/.minikube"), ("m/.minikube", "m/.minikube"), ("m/", "m/.minikube")]
+)
+def test_another_home_of_minikube(tmp_path: Path, named: str, used: str) -> None:
+    """As minikube itself finds it (pkg/minikube/localpath)."""
+    for name, text in files(cluster("minikube", "1.34")).items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "gcp-sa-credential-provider").touch()
+    program(tmp_path, "minikube", "exit 0")
+    home = f"{tmp_path}/{named}"
+    ended = run("sh", tmp_path / "minikube-start.sh", path=tmp_path, MINIKUBE_HOME=home, HOME="/no")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / used / "files/etc/kubernetes/credential-providers/config.yaml").is_file()
+
+
 @pytest.mark.parametrize("arrived", [True, False])
 @pytest.mark.parametrize(("minor", "directory"), [("1.33", False), ("1.34", False), ("1.34", True)])
 def test_user_data_of_eks(tmp_path: Path, minor: str, *, directory: bool, arrived: bool) -> None:

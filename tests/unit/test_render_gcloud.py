@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,32 @@ def test_accounts_of_other_projects_are_not_made(tmp_path: Path) -> None:
         words[2] for words in calls(plans.plan("impersonation", tmp_path)) if words[0] == "account"
     ]
     assert made == [plans.FRESH, plans.ACCOUNT]
+
+
+def test_grants_of_thousands_are_found_again(tmp_path: Path) -> None:
+    """A pipe from them breaks when its reader has seen enough; nothing is granted or taken away."""
+    functions = resources.files("gcp_sa_credential_provider.render").joinpath("gcloud.sh")
+    place = "projects/1/locations/global/workloadIdentityPools/k8s-prod"
+    members = [
+        f"principal://iam.googleapis.com/{place}/subject/system:serviceaccount:team-{number}:puller"
+        for number in range(2000)
+    ]
+    (tmp_path / "have").write_text("\n".join(members) + "\n")
+    call = command(
+        ["grant", "roles/reader", "artifacts", "repositories", "images", "--", *members[:500]]
+    )
+    script = f"""set -euo pipefail
+NUMBER=1 POOLS=(k8s-prod) DRY_RUN='' PRUNE='' NEW_ACCOUNTS='' ERRORS={tmp_path}/errors
+gcloud() {{ if [ "$3" = get-iam-policy ]; then cat {tmp_path}/have; else exit 9; fi; }}
+{functions.read_text(encoding="utf-8")}
+{call}
+"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    assert sum(line.endswith("has roles/reader") for line in said) == 500
+    assert sum("--prune takes it away" in line for line in said) == 1500
+    assert len(said) == 2000
 
 
 def test_decisions_are_comments(tmp_path: Path) -> None:

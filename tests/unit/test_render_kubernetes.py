@@ -140,6 +140,16 @@ def test_annotations(tmp_path: Path) -> None:
     assert "Server-side apply with a field manager of its own touches that alone" in comments(lab)
 
 
+def test_its_rules_have_other_names_than_the_charts(tmp_path: Path) -> None:
+    """Whose Role of the installer is in its namespace, by the release's name."""
+    named = {
+        one["metadata"]["name"]
+        for one in objects(cluster(tmp_path))
+        if one["kind"].startswith(("Role", "ClusterRole"))
+    }
+    assert named == {"gcp-sa-credential-provider-tokens"}
+
+
 def test_one_file_for_each_cluster_that_pulls(tmp_path: Path) -> None:
     """By the cluster's folder; a cluster from which nobody pulls has nothing to apply."""
     fleet = plans.fleet("own")

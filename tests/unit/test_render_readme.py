@@ -137,6 +137,32 @@ def test_nodes(tmp_path: Path) -> None:
     assert f"| prod-eu | workers, k3s | 1.34 | [{values}]({values}) | [{page}]({page}) |" in nodes
 
 
+def test_nodes_that_cannot_be_set_up(tmp_path: Path) -> None:
+    """Are told of where all groups stand, not only in a page of their own."""
+    described = plans.fleet("own")
+    cluster = described["clusters"][0] | {"kubernetes": "1.34"}
+    described["clusters"][0] = cluster
+    cluster["nodes"] = [
+        {"name": "rocket", "distribution": "bottlerocket", "kubernetes": "1.34"},
+        {"name": "fixed", "distribution": "talos", "kubernetes": "1.33"},
+        {"name": "worker", "distribution": "openshift", "kubernetes": "1.33"},
+        {"name": "later", "distribution": "talos", "kubernetes": "1.34"},
+    ]
+    nodes = section(readme.text(plans.plan_from(described, tmp_path)), "3. Nodes")
+    assert [line.partition(":")[0] for line in nodes.splitlines() if line.startswith("- ")] == [
+        "- **prod-eu/rocket cannot be set up**",
+        "- **prod-eu/fixed cannot be set up**",
+        "- **prod-eu/worker cannot be set up**",
+    ]
+
+
+def test_what_goes_from_a_cluster_is_told(plan: Plan) -> None:
+    """`kubectl apply` takes nothing away: here is how to find what is left."""
+    below = section(readme.text(plan), "When fleet.yaml changes")
+    assert "--field-selector=metadata.name=gcp-sa-credential-provider-tokens" in below
+    assert "annotation" in below or not any(cluster.annotations for cluster in plan.clusters)
+
+
 def test_without_nodes(tmp_path: Path) -> None:
     """What is missing is said, and no chart is spoken of."""
     described = plans.fleet("own")

@@ -114,3 +114,16 @@ def test_braces_take_no_comment() -> None:
     text = compose(flow, Draft(changed, None, (), ()))
     assert "          - {name: big, distribution: rke2, kubernetes: '1.33'}" in text.splitlines()
     assert parse(text, FILE, None).clusters == (changed.cluster,)
+
+
+def test_variables_of_the_site_stay_as_written() -> None:
+    """With their comments, and numbers without quotes."""
+    site = """\
+      environment: # the site's
+        GCP_TIMEOUT: 20 # a slow line
+"""
+    present = PRESENT.replace("      # groups\n", site + "      # groups\n")
+    previous = parse(present, FILE, None).clusters[0]
+    assert previous.environment.timeout == "20"
+    again = Entry(previous.model_copy(update={"kubernetes": "1.34"}), {}, {})
+    assert site in compose(present, Draft(again, None, (), ()))

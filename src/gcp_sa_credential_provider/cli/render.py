@@ -57,11 +57,18 @@ def run(args: argparse.Namespace) -> int:
     from gcp_sa_credential_provider.fleet.decide import plan_of
     from gcp_sa_credential_provider.fleet.load import BadFleet, load
     from gcp_sa_credential_provider.render.files import files_of
+    from gcp_sa_credential_provider.render.readme import obstacles
     from gcp_sa_credential_provider.render.write import BadOut
 
     try:
-        files = files_of(plan_of(load(args.fleet), args.fleet.parent))
-        return _check(args.out, files) if args.check else _write(args.out, files)
+        plan = plan_of(load(args.fleet), args.fleet.parent)
+        files = files_of(plan)
+        if args.check:
+            return _check(args.out, files)
+        for place, why in obstacles(plan):
+            note = f"the nodes {place} cannot be set up: {why}"
+            print(f"{_PROGRAM}: note: {note}", file=sys.stderr)
+        return _write(args.out, files)
     except BadFleet as bad:
         print(bad, file=sys.stderr)  # file:line:column first, for editors
     except BadOut as bad_out:

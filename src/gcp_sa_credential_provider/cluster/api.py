@@ -62,6 +62,7 @@ def connect(path: str, context: str | None, seconds: float) -> Iterator["Api"]:
             kubeconfig.into_memory(part, stack, chosen.where)
         configuration = Configuration()
         try:
+            # The client's loader has no types; what it fills in is checked below and by requests.
             loader = KubeConfigLoader(  # type: ignore[no-untyped-call]
                 config_dict=merged, active_context=chosen.context, config_base_path=None
             )
@@ -77,6 +78,7 @@ def _merged(path: str) -> Any:
     """The client's merged view of all files."""
     kubeconfig.require(path)
     try:
+        # No types here either: the next line looks at what came out.
         merged = KubeConfigMerger(path).config  # type: ignore[no-untyped-call]
         if all(isinstance(merged.value.get(kind), list) for kind in ("contexts", "clusters")):
             return merged
@@ -286,6 +288,8 @@ def _fix(path: str, status: int) -> str:
             " `kubectl get --raw /openid/v1/jwks`, and give the two files with"
             " --openid-configuration and --jwks"
         )
+    if path == "/version":
+        return "bind the ClusterRole system:public-info-viewer to your user"
     if "/serviceaccounts" in path:
         return (
             "let your user list serviceaccounts, or give --no-service-accounts: a name too long for"

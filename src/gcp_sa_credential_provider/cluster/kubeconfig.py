@@ -130,7 +130,17 @@ def _server(cluster: dict[str, Any], where: str) -> str:
     server = cluster.get("server")
     if not isinstance(server, str) or not server:
         raise BadInput(where, "its cluster has no server", "add the API server's URL")
-    parts = urlsplit(server)
+    try:
+        parts = urlsplit(server)
+    except ValueError:
+        what = f"its server is no URL ({evidence(server)})"
+        fix = "write the API server's address, as in https://HOST:6443"
+        raise BadInput(where, what, fix) from None
+    if "@" in parts.netloc:
+        # Every message names the server.
+        what = "its server has a user or password in it"
+        fix = "take these out; a client is known by its user in the kubeconfig"
+        raise BadInput(where, what, fix)
     if cluster.get("insecure-skip-tls-verify"):
         raise BadInput(
             where,

@@ -204,9 +204,11 @@ def _environment(
         ),
     }
     registries = dict.fromkeys(image.partition("/")[0] for image in images)
-    return {"GCP_AUDIENCE": audience, "GCP_REGISTRIES": ",".join(registries)} | {
-        name: value for name, value in optional.items() if value is not None
-    }
+    return (
+        {"GCP_AUDIENCE": audience, "GCP_REGISTRIES": ",".join(registries)}
+        | {name: value for name, value in optional.items() if value is not None}
+        | cluster.environment.model_dump(by_alias=True, exclude_none=True)
+    )
 
 
 def _decide_keys(cluster: Cluster, keys: KeySet | None) -> list[Decision]:

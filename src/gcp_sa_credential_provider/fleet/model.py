@@ -10,6 +10,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from gcp_sa_credential_provider.fleet.settings import (
+    Lifetime,
+    Log,
+    NodePath,
+    NoProxy,
+    ProxyUrl,
+    Scope,
+    Timeout,
+)
 from gcp_sa_credential_provider.fleet.values import (
     AccountEmail,
     ClusterName,
@@ -99,6 +108,37 @@ class NodeGroup(Part):
     )
 
 
+class Environment(Part):
+    """Variables of the plugin on the nodes that only their site knows."""
+
+    https_proxy: ProxyUrl | None = Field(
+        None, alias="HTTPS_PROXY", description="http proxy to Google, without user and password"
+    )
+    no_proxy: NoProxy | None = Field(
+        None, alias="NO_PROXY", description="hosts that are reached without it, by commas"
+    )
+    ssl_cert_file: NodePath | None = Field(
+        None, alias="SSL_CERT_FILE", description="bundle on the nodes, in place of the system's"
+    )
+    ssl_cert_dir: NodePath | None = Field(
+        None, alias="SSL_CERT_DIR", description="hashed folder of certificates on the nodes"
+    )
+    timeout: Timeout | None = Field(
+        None, alias="GCP_TIMEOUT", description="seconds for everything, 1 to 55"
+    )
+    log: Log | None = Field(
+        None, alias="GCP_LOG", description="journal, syslog, off, or an absolute path of a file"
+    )
+    scope: Scope | None = Field(
+        None, alias="GCP_SCOPE", description="scope of an impersonated token"
+    )
+    lifetime: Lifetime | None = Field(
+        None,
+        alias="GCP_SERVICE_ACCOUNT_LIFETIME",
+        description="seconds of an impersonated token, 600 to 43200",
+    )
+
+
 class Cluster(Part):
     """A cluster, and how Google knows it."""
 
@@ -128,6 +168,10 @@ class Cluster(Part):
     api_server_gate: Switch = Field(
         default=False,
         description="1.33 alone: the API server has the feature gate, so that no RBAC is needed",
+    )
+    environment: Environment = Field(
+        default_factory=Environment,
+        description="variables of the plugin: a proxy, certificates, a timeout, the log",
     )
     nodes: tuple[NodeGroup, ...] = Field((), description="groups of nodes that are set up alike")
 

@@ -172,14 +172,14 @@ ProjectId = Annotated[
 ]
 
 
-def _number_text(value: object) -> object:
-    """A number without quotes is meant as well: project numbers have no zero in front."""
+def number_text(value: object) -> object:
+    """A number without quotes is meant as well, where none has a zero in front."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 ProjectNumber = Annotated[
     str,
-    BeforeValidator(_number_text, json_schema_input_type=str | int),
+    BeforeValidator(number_text, json_schema_input_type=str | int),
     Rule(
         "[1-9][0-9]*",
         "is not a project number",

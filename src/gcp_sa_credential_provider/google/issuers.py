@@ -33,7 +33,12 @@ MANAGED = (
     Managed(
         "eks",
         "EKS",
-        re.compile(r"oidc\.eks\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|api\.aws)"),
+        # With a dash where it has IPv6 too (EKS user guide, "Amazon EKS networking requirements
+        # for VPC and subnets").
+        re.compile(
+            r"oidc[.-]eks\.[a-z0-9-]+\."
+            r"(amazonaws\.(com|com\.cn|eu)|api\.aws|api\.amazonwebservices\.(com\.cn|eu))"
+        ),
         "https://oidc.eks.REGION.amazonaws.com/id/ID",
         "EKS replaces its signing keys every 7 days",
     ),

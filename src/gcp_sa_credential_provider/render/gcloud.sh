@@ -95,7 +95,9 @@ enable() { # SERVICE…
   fi
 }
 
-has_line() { printf '%s\n' "$1" | grep -qxF -e "$2"; }
+# No pipe: grep ends at the first match, and a printf that has more to say would die of it, which
+# pipefail makes a "no".
+has_line() { grep -qxF -e "$2" <<<"$1"; } # LINES LINE
 
 # Where Google keeps what was deleted, its id cannot be used again for 30 days.
 undeleted() { # HAVE; prints it as it is after undeletion
@@ -173,7 +175,7 @@ account() { # ID EMAIL DISPLAY-NAME
 }
 
 grant() { # ROLE GROUP KIND RESOURCE [FLAG…] -- MEMBER…
-  local role=$1 group=$2 kind=$3 resource=$4 have='' member
+  local role=$1 group=$2 kind=$3 resource=$4 have='' wanted member
   shift 4
   local place=()
   while [ "$1" != -- ]; do
@@ -181,6 +183,7 @@ grant() { # ROLE GROUP KIND RESOURCE [FLAG…] -- MEMBER…
     shift
   done
   shift
+  wanted=$(printf '%s\n' "$@")
   case $NEW_ACCOUNTS in
   *" $resource "*) ;;
   *)
@@ -198,7 +201,7 @@ grant() { # ROLE GROUP KIND RESOURCE [FLAG…] -- MEMBER…
     fi
   done
   while IFS= read -r member; do
-    if ! is_ours "$member" || has_line "$(printf '%s\n' "$@")" "$member"; then
+    if ! is_ours "$member" || has_line "$wanted" "$member"; then
       continue
     elif [ -n "$PRUNE" ]; then
       change "$resource: taking $role from $member" "$group" "$kind" remove-iam-policy-binding \

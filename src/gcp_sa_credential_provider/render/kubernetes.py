@@ -15,6 +15,9 @@ from gcp_sa_credential_provider.render.kubelet import ALPHA, GATE
 
 NAME = "gcp-sa-credential-provider"
 FIELD_MANAGER = NAME
+RBAC_NAME = f"{NAME}-tokens"
+"""Not the bare name: the chart's own Role and RoleBinding have that, in a namespace whose pods (the
+installer's) may pull as others do."""
 VERB = "request-serviceaccounts-token-audience"
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -84,7 +87,7 @@ def _comments(cluster: ClusterPlan) -> list[str]:
 
 def _role_and_binding(cluster: ClusterPlan, rbac: Rbac) -> list[dict[str, Any]]:
     prefix = "Cluster" if rbac.namespace is None else ""
-    metadata = {"name": NAME}
+    metadata = {"name": RBAC_NAME}
     if rbac.namespace is not None:
         metadata["namespace"] = rbac.namespace
     asked = [(VERB, cluster.audience)]
@@ -101,7 +104,7 @@ def _role_and_binding(cluster: ClusterPlan, rbac: Rbac) -> list[dict[str, Any]]:
             "apiVersion": f"{_RBAC}/v1",
             "kind": f"{prefix}RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": _RBAC, "kind": f"{prefix}Role", "name": NAME},
+            "roleRef": {"apiGroup": _RBAC, "kind": f"{prefix}Role", "name": RBAC_NAME},
             "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": "system:nodes"}],
         },
     ]

@@ -11,7 +11,15 @@ from collections.abc import Iterable
 
 from gcp_sa_credential_provider.fleet.model import NodeGroup, Puller
 from gcp_sa_credential_provider.fleet.plan import ClusterPlan, Plan
-from gcp_sa_credential_provider.render import gcloud, helm, iam, kubelet, kubernetes, terraform
+from gcp_sa_credential_provider.render import (
+    distributions,
+    gcloud,
+    helm,
+    iam,
+    kubelet,
+    kubernetes,
+    terraform,
+)
 from gcp_sa_credential_provider.render.comment import HEADER
 
 README = "README.md"
@@ -45,7 +53,15 @@ def text(plan: Plan) -> str:
         " a file of their group did, and what went from a group's directory has to go from its"
         " nodes as well. A grant that is no longer here is taken away by `terraform"
         f" apply`, or by `{gcloud.SCRIPT} --prune`. `gcp-sa-credential-provider render --check`"
-        " tells whether this directory is what fleet.yaml says.\n",
+        " tells whether this directory is what fleet.yaml says.",
+        "`kubectl apply` takes nothing away: a Role and RoleBinding (or ClusterRole and"
+        " ClusterRoleBinding) that went from `kubernetes.yaml` are to be deleted by hand, and so is"
+        " the annotation of a ServiceAccount that no longer impersonates. This lists the rules:",
+        _code(
+            f"kubectl {_AT} get roles,rolebindings,clusterroles,clusterrolebindings"
+            f" --all-namespaces --field-selector=metadata.name={kubernetes.RBAC_NAME}"
+        )
+        + "\n",
     )
 
 
@@ -104,6 +120,7 @@ def _nodes(plan: Plan) -> str:
         "Program and configuration, and the kubelet started anew: on one node first. The kubelet"
         " reads its configuration at its start only, and a fault in it ends the kubelet.",
         "\n".join(table) if rows else "",
+        _bullets(f"**{place} cannot be set up**: {why}." for place, why in obstacles(plan)),
         f"The command for the chart stands at the head of `{helm.VALUES}`. It changes one node"
         " after the other, and stands still where a kubelet does not come up."
         if any(map(helm.installable, plan.clusters))
@@ -112,6 +129,16 @@ def _nodes(plan: Plan) -> str:
         if without
         else "",
     )
+
+
+def obstacles(plan: Plan) -> list[tuple[str, str]]:
+    """Node groups that cannot be set up: CLUSTER/GROUP, and why."""
+    return [
+        (folder(cluster, group), why)
+        for cluster in plan.clusters
+        for group in cluster.nodes
+        if (why := distributions.obstacle(group))
+    ]
 
 
 def _row(cluster: ClusterPlan, group: NodeGroup) -> str:

@@ -88,7 +88,9 @@ def _put_cluster(clusters: CommentedSeq, entry: Entry, *, commented: bool) -> No
         clusters.append(place)
     commented = commented and not _flow(place)
     nodes = said.pop("nodes", None)
-    for key in [key for key in place if key not in said and key != "nodes"]:
+    # People's alone: read as texts, it would be written with other quotes and without comments.
+    said.pop("environment", None)
+    for key in [key for key in place if key not in said and key not in ("nodes", "environment")]:
         del place[key]
     _update(place, said, comments if commented else {})
     if nodes is not None:

@@ -43,7 +43,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="minor of API server and nodes, as in 1.34; with --distribution nodes are not read",
     )
     cluster.add_argument(
-        "--distribution", metavar="NAME", help="of all nodes, whatever they look like"
+        "--distribution",
+        metavar="NAME",
+        help="of all nodes, whatever they look like: k3s, rke2, kubeadm, cluster-api, kind,"
+        " minikube, microk8s, k0s, talos, eks, aks, openshift, kops, flatcar, bottlerocket, or"
+        " kubelet for a plain one under systemd",
     )
     cluster.add_argument(
         "--architecture",
@@ -68,9 +72,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     fleet.add_argument(
         "--name", type=_word("cluster_name"), metavar="CLUSTER", help="the cluster's name"
     )
-    fleet.add_argument("--project-id", type=_word("project_id"), metavar="ID", help="Google's")
     fleet.add_argument(
-        "--project-number", type=_word("project_number"), metavar="NUMBER", help="Google's"
+        "--project-id",
+        type=_word("project_id"),
+        metavar="ID",
+        help="of the Google project that holds the pools, as in my-project",
+    )
+    fleet.add_argument(
+        "--project-number",
+        type=_word("project_number"),
+        metavar="NUMBER",
+        help="of the same; gcloud projects describe ID prints it",
     )
     fleet.add_argument(
         "--shared-pool",

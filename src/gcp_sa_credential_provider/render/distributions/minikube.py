@@ -1,7 +1,8 @@
 """minikube: files of its own folder, flags by --extra-config.
 
 Imports `node`, `page`. Rules: minikube's handbook ("Sync from host": ~/.minikube/files is copied
-into the node at each start), Cloudsmith's provider README (--extra-config=kubelet.…).
+into the node at each start), pkg/minikube/localpath (MINIKUBE_HOME with and without it at its
+end), Cloudsmith's provider README (--extra-config=kubelet.…).
 """
 
 import shlex
@@ -71,7 +72,9 @@ def _script(cluster: ClusterPlan, group: NodeGroup) -> str:
         + node.commented(f"Starts minikube for cluster {cluster.cluster.name}.")
         + f"""set -eu
 cd -- "$(dirname -- "$0")"
-{choice}files=${{MINIKUBE_HOME:-$HOME}}/.minikube/files
+{choice}home=${{MINIKUBE_HOME:-$HOME}}
+home=${{home%/}}
+files=${{home%/.minikube}}/.minikube/files
 mkdir -p "$files{PLACE.bin_dir}" "$files{target.rpartition("/")[0]}"
 cp gcp-sa-credential-provider "$files{PLACE.bin_dir}/gcp-sa-credential-provider"
 chmod 0755 "$files{PLACE.bin_dir}/gcp-sa-credential-provider"
