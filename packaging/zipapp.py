@@ -19,7 +19,7 @@ PACKAGE = "gcp_sa_credential_provider"
 TARGET = ROOT / "dist" / "gcp-sa-credential-provider.pyz"
 SHEBANG = b"#!/usr/bin/python3 -IS\n"
 # What needs third-party packages stays out: it could not run on a node anyway.
-LEFT_OUT = ("emulator", "demo")
+LEFT_OUT = ("cluster", "demo", "emulator", "fleet", "google", "node", "render", "setup")
 
 # Readable by every Python there is, so that one which is too old says so in a sentence.
 MAIN = """\

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gcp_sa_credential_provider.cli.main import COMMANDS
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from process import launch
@@ -106,6 +107,20 @@ def test_a_terminal_gets_help(each_plugin: Launcher, environment: Environment) -
     assert (ended.code, ended.stdout) == (2, b"")
     assert ended.stderr.startswith(b"usage: gcp-sa-credential-provider")
     assert b"GCP_AUDIENCE" in ended.stderr
+
+
+def test_help_lists_what_the_form_has(each_plugin: Launcher) -> None:
+    """Each of these has help of its own; any other says where it is."""
+    told = each_plugin.run({}, arguments=["--help"]).stdout.decode()
+    commands = {name for name in COMMANDS if f"\n    {name} " in told}
+    assert "explain" in commands
+    for name in COMMANDS:
+        ended = each_plugin.run({}, arguments=[name, "--help"])
+        if name in commands:
+            assert ended.stdout.startswith(f"usage: gcp-sa-credential-provider {name}".encode())
+            continue
+        assert (ended.code, ended.stdout) == (2, b"")
+        assert b"this form of the program does not have it. Fix: " in ended.stderr
 
 
 @pytest.mark.parametrize("version", launch.too_old())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,20 @@ def test_commands_that_need_packages_say_so(static_plugin: Launcher) -> None:
     ended = static_plugin.run({}, arguments=["emulate"])
     assert (ended.code, ended.stdout) == (2, b"")
     assert b"Traceback" not in ended.stderr
+
+
+def test_help_names_what_is_in_it(static_plugin: Launcher) -> None:
+    """And a command that is for another machine says where it is."""
+    told = static_plugin.run({}, arguments=["--help"]).stdout.decode()
+    listed = set(re.findall(r"^    (\w+) ", told, re.MULTILINE))
+    assert listed == {"explain", "node"}
+    ended = static_plugin.run({}, arguments=["setup", "--help"])
+    assert (ended.code, ended.stdout) == (2, b"")
+    assert ended.stderr == (
+        b"gcp-sa-credential-provider setup: this form of the program does not have it."
+        b" Fix: install the Python package on your own machine:"
+        b" pip install 'gcp-sa-credential-provider[setup]'\n"
+    )
 
 
 def test_explain(static_plugin: Launcher) -> None:

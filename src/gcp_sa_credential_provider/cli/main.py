@@ -1,10 +1,12 @@
 """The operator's tool: one parser, and one small module for each command, imported when named.
 
-A command's module has `add(parser)` and `run(args) -> exit code`.
+A command's module has `add(parser)` and `run(args) -> exit code`. The forms for nodes have not all
+commands: the static file has what nodes need, the zipapp what needs no other library.
 """
 
 import argparse
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +23,14 @@ COMMANDS = {
     "setup": "ask a cluster, and write the description of the fleet",
 }
 _EXTRAS = {"demo": "emulator", "emulate": "emulator", "render": "setup", "setup": "setup"}
+_PACKAGES = {
+    "demo": "demo",
+    "emulate": "emulator",
+    "node": "node",
+    "render": "render",
+    "setup": "setup",
+}
+"""What a command is made of, where a form may lack it."""
 
 
 class Command(Protocol):
@@ -61,6 +71,8 @@ def parser(named: str | None) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
+        if not _has(name):
+            continue
         command = commands.add_parser(
             name,
             help=summary,
@@ -72,6 +84,14 @@ def parser(named: str | None) -> argparse.ArgumentParser:
     return top
 
 
+def _has(command: str) -> bool:
+    """Whether this form of the program has it."""
+    package = _PACKAGES.get(command)
+    return package is None or bool(
+        importlib.util.find_spec(f"gcp_sa_credential_provider.{package}")
+    )
+
+
 def _module(name: str) -> Command:
     return cast("Command", importlib.import_module(f"gcp_sa_credential_provider.cli.{name}"))
 
@@ -79,6 +99,13 @@ def _module(name: str) -> Command:
 def main(argv: Sequence[str]) -> int:
     """Run the command that `argv` names. Returns the exit code; usage errors exit 2."""
     named = next((word for word in argv if not word.startswith("-")), None)
+    if named in COMMANDS and not _has(named):
+        fix = f"install the Python package on your own machine: {_pip(named)}"
+        sys.stderr.write(
+            f"gcp-sa-credential-provider {named}: this form of the program does not have it."
+            f" Fix: {'use the static file' if named == 'node' else fix}\n"
+        )
+        return 2
     try:
         return _run(argv, named)
     except BrokenPipeError:  # `... | head` has read enough
@@ -87,9 +114,13 @@ def main(argv: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"gcp-sa-credential-provider {named}: the Python module {error.name} is not installed."
-            f" Fix: pip install 'gcp-sa-credential-provider[{_EXTRAS.get(str(named), 'setup')}]'\n"
+            f" Fix: {_pip(named)}\n"
         )
         return 2
+
+
+def _pip(command: str | None) -> str:
+    return f"pip install 'gcp-sa-credential-provider[{_EXTRAS.get(str(command), 'setup')}]'"
 
 
 def _run(argv: Sequence[str], named: str | None) -> int:
