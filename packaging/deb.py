@@ -1,7 +1,8 @@
 """Build dist/NAME_VERSION_ARCH.deb from the static files: `python packaging/deb.py`.
 
-Needs packaging/static on the path. Rules: deb(5), deb-control(5), Debian policy 12.5 (copyright).
-Nothing is compressed, see `tree.archive`; so dpkg 1.17.6 or newer reads it.
+Needs packaging/static on the path. Rules: deb(5), deb-control(5), Debian policy 12.1 (manual
+pages) and 12.5 (copyright). Nothing is compressed, see `tree.archive`; so dpkg 1.17.6 or newer
+reads it.
 """
 
 import hashlib
@@ -49,8 +50,11 @@ def licences() -> str:
 def contents(arch: str, copyright_: str) -> list[File]:
     """What is installed."""
     bill = tree.static_file(arch)
+    manual = (HERE / f"deb/{NAME}.1").read_text(encoding="utf-8").replace("VERSION", version())
     return [
         *tree.program(arch),
+        File(path=f"usr/share/man/man1/{NAME}.1", data=manual.encode()),
+        File(path=f"{_DOC}/CHANGELOG.md", data=(ROOT / "CHANGELOG.md").read_bytes()),
         File(path=f"{_DOC}/copyright", data=copyright_.encode()),
         File(
             path=f"{_DOC}/{NAME}.cdx.json",

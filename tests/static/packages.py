@@ -1,10 +1,12 @@
 """The packages that were built, and what is in them."""
 
+import hashlib
 import io
 import os
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,24 @@ def content(archive: bytes, name: str) -> bytes:
         file = opened.extractfile(name)
         assert file
         return file.read()
+
+
+def oci_layout(image: Path) -> dict[str, bytes]:
+    """The members of an OCI image's file, by name."""
+    with tarfile.open(image) as archive:
+        return {
+            member.name: stream.read()
+            for member in archive
+            if (stream := archive.extractfile(member)) is not None
+        }
+
+
+def blob(layout: dict[str, bytes], descriptor: dict[str, Any]) -> bytes:
+    """What a descriptor names, checked against it."""
+    digest = descriptor["digest"].removeprefix("sha256:")
+    data = layout[f"blobs/sha256/{digest}"]
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (digest, descriptor["size"])
+    return data
 
 
 def files(found: dict[str, tarfile.TarInfo]) -> dict[str, int | str]:

@@ -1,20 +1,18 @@
 """The image: what the layout holds, and that containerd runs it."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gcp_sa_credential_provider.version import VERSION
 from static.files import DIST, built
+from static.packages import blob, oci_layout, run
 
 IMAGE = DIST / f"gcp-sa-credential-provider-{VERSION}-image.tar"
 
@@ -24,20 +22,7 @@ def layout() -> dict[str, bytes]:
     """Its members by name."""
     if not IMAGE.exists():
         pytest.skip(f"{IMAGE} is not there; make image builds it")
-    with tarfile.open(IMAGE) as archive:
-        return {
-            member.name: stream.read()
-            for member in archive
-            if (stream := archive.extractfile(member)) is not None
-        }
-
-
-def blob(layout: dict[str, bytes], descriptor: dict[str, Any]) -> bytes:
-    """What a descriptor names, checked against it."""
-    digest = descriptor["digest"].removeprefix("sha256:")
-    data = layout[f"blobs/sha256/{digest}"]
-    assert (hashlib.sha256(data).hexdigest(), len(data)) == (digest, descriptor["size"])
-    return data
+    return oci_layout(IMAGE)
 
 
 def test_both_architectures(layout: dict[str, bytes]) -> None:
@@ -64,6 +49,19 @@ def test_sboms_refer_to_their_images(layout: dict[str, bytes]) -> None:
         assert manifest["subject"]["digest"] == image["digest"]
         [layer] = manifest["layers"]
         assert json.loads(blob(layout, layer))["bomFormat"] == "CycloneDX"
+
+
+def test_it_is_copied(layout: dict[str, bytes], tmp_path: Path) -> None:
+    """By skopeo, as docs/helm.md says, with both architectures."""
+    assert layout
+    if not shutil.which("skopeo"):
+        pytest.skip("skopeo is not installed. Fix: apt-get install skopeo")
+    source, copy = f"oci-archive:{IMAGE}:{VERSION}", tmp_path / "copy"
+    done = run("skopeo", "copy", "--all", source, f"oci:{copy}:{VERSION}")
+    assert done.returncode == 0, done.stderr
+    [top] = json.loads((copy / "index.json").read_text())["manifests"]
+    index = copy / "blobs/sha256" / top["digest"].removeprefix("sha256:")
+    assert len(json.loads(index.read_text())["manifests"]) == 2
 
 
 @contextlib.contextmanager
@@ -104,14 +102,14 @@ def test_containerd_runs_it(layout: dict[str, bytes], tmp_path: Path) -> None:
     assert layout
     with containerd(tmp_path) as ctr:
         subprocess.run([*ctr, "images", "import", str(IMAGE)], check=True, capture_output=True)
-        run = [*ctr, "run", "--rm", "--read-only", "--seccomp"]
+        started = [*ctr, "run", "--rm", "--read-only", "--seccomp"]
         name = f"localhost/gcp-sa-credential-provider:{VERSION}"
         plugin = subprocess.run(
-            [*run, name, "plugin"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+            [*started, name, "plugin"], stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
         program = "/gcp-sa-credential-provider"
         version = subprocess.run(
-            [*run, name, "version", program, "--version"], capture_output=True, check=False
+            [*started, name, "version", program, "--version"], capture_output=True, check=False
         )
     assert b"[SETTINGS-AUDIENCE-MISSING]" in plugin.stderr
     assert plugin.returncode == 2

@@ -1,7 +1,9 @@
 """The packages: opened, and judged by dpkg and systemd. The one for Talos: test_talos.py."""
 
 import hashlib
+import inspect
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -12,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from gcp_sa_credential_provider.cli.main import COMMANDS
+from gcp_sa_credential_provider.plugin import settings
 from gcp_sa_credential_provider.version import VERSION
 from process.launch import NAME
 from static.files import built
 from static.packages import ARCHES, LINK, PACKAGING, PLACE, content, files, members, package, run
 
+MANUAL = f"usr/share/man/man1/{NAME}.1"
 by_arch = pytest.mark.parametrize("arch", ARCHES)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of root, mounts")
 
@@ -42,7 +47,7 @@ def test_deb_fields(arch: str) -> None:
 
 @by_arch
 def test_deb_contents(arch: str) -> None:
-    """The program, a link to it, licences and the SBOM; dpkg-deb reads it."""
+    """The program, a link to it, manual, licences, changes, the SBOM; dpkg-deb reads it."""
     data = subprocess.run(
         ["dpkg-deb", "--fsys-tarfile", deb(arch)], capture_output=True, check=True
     ).stdout
@@ -50,13 +55,30 @@ def test_deb_contents(arch: str) -> None:
     assert found == {
         LINK: f"../lib/{NAME}/{NAME}",
         PLACE: 0o755,
+        f"usr/share/doc/{NAME}/CHANGELOG.md": 0o644,
         f"usr/share/doc/{NAME}/copyright": 0o644,
         f"usr/share/doc/{NAME}/{NAME}.cdx.json": 0o644,
+        MANUAL: 0o644,
     }
     assert content(data, f"./{PLACE}") == built(arch).read_bytes()
     licences = content(data, f"./usr/share/doc/{NAME}/copyright").decode()
     for name in ("Apache License", "PYTHON SOFTWARE FOUNDATION LICENSE", "OpenSSL", "musl"):
         assert name in licences
+
+
+def test_deb_manual() -> None:
+    """It has every command, and every variable of a kubelet's run."""
+    data = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", deb("amd64")], capture_output=True, check=True
+    ).stdout
+    told = content(data, f"./{MANUAL}").decode().replace("\\-", "-")
+    assert told.count(f'"{NAME} {VERSION}"') == 1
+    words = set(re.findall(r"[\w-]+", told))
+    variables = re.findall(r'"((?:[A-Z]+_)+[A-Z]+)"', inspect.getsource(settings))
+    assert "GCP_AUDIENCE" in variables
+    assert {*COMMANDS, *variables} <= words
+    inner = {"install", "status", "uninstall", "rollback", "reconcile"}
+    assert set(re.findall(r"^\.B node (\w+)", told, re.MULTILINE)) == inner
 
 
 @by_arch
@@ -145,6 +167,16 @@ def test_deb_upgraded(machine: Machine) -> None:
             "proc/17/cmdline",
             f"kubelet\0--image-credential-provider-bin-dir\0/usr/lib/{NAME}/\0--v=2\0",
             "Fix: take it from the kubelet and restart that",
+        ),
+        (  # k3s: of no process' arguments
+            "etc/rancher/k3s/config.yaml",
+            f'kubelet-arg:\n- "image-credential-provider-bin-dir=/usr/lib/{NAME}"\n',
+            f"/etc/rancher/k3s/config.yaml names /usr/lib/{NAME} to a kubelet. Fix: ",
+        ),
+        (  # a kubelet that does not run just now
+            "etc/systemd/system/kubelet.service.d/20-extra.conf",
+            f'[Service]\nEnvironment="X=--image-credential-provider-bin-dir /usr/lib/{NAME}/"\n',
+            "/etc/systemd/system/kubelet.service.d/20-extra.conf names ",
         ),
     ],
 )

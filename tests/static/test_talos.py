@@ -1,6 +1,5 @@
 """The Talos extension: what the image holds, and that Talos's own code takes it."""
 
-import hashlib
 import io
 import json
 import os
@@ -8,7 +7,6 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +16,7 @@ from gcp_sa_credential_provider.version import VERSION
 from kubelet.build import go_problem
 from process.launch import NAME
 from static.files import built
-from static.packages import ARCHES, content, files, members, package, run
+from static.packages import ARCHES, blob, content, files, members, oci_layout, package, run
 
 by_arch = pytest.mark.parametrize("arch", ARCHES)
 
@@ -26,20 +24,7 @@ by_arch = pytest.mark.parametrize("arch", ARCHES)
 @pytest.fixture(scope="module")
 def talos_image() -> dict[str, bytes]:
     """The layout's members by name."""
-    with tarfile.open(package(f"{NAME}-{VERSION}-talos.tar")) as archive:
-        return {
-            member.name: stream.read()
-            for member in archive
-            if (stream := archive.extractfile(member)) is not None
-        }
-
-
-def blob(layout: dict[str, bytes], descriptor: dict[str, Any]) -> bytes:
-    """What a descriptor names, checked against it."""
-    digest = descriptor["digest"].removeprefix("sha256:")
-    data = layout[f"blobs/sha256/{digest}"]
-    assert (hashlib.sha256(data).hexdigest(), len(data)) == (digest, descriptor["size"])
-    return data
+    return oci_layout(package(f"{NAME}-{VERSION}-talos.tar"))
 
 
 def layer(layout: dict[str, bytes], arch: str) -> bytes:

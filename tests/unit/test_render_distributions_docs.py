@@ -11,15 +11,6 @@ from unit.node_groups import DISTRIBUTIONS, FORMS, cluster, files
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "distributions").glob("*.md"))
-OTHERS = [
-    DOCS / name
-    for name in (
-        "moving-from-imagepullsecrets.md",
-        "private-endpoints.md",
-        "universes.md",
-        "from-the-go-program.md",
-    )
-]
 _CODE = re.compile(r"`([^`\n]+)`")
 _OURS = re.compile(
     r"(?:config\.yaml\.d/)?5[01]-gcp-sa-credential-provider[\w.-]+|credential-provider-config[\w.-]*"
@@ -27,7 +18,6 @@ _OURS = re.compile(
     r"|args-[\w-]+|minikube-start\.sh|user-data\.mime|Containerfile"
     r"|(?:extension|patches)/[\w.+-]+"
 )
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)\s]+))?\)")
 
 
 def page(distribution: str) -> str:
@@ -73,20 +63,6 @@ def test_a_page_says_what_was_run(distribution: Distribution) -> None:
     else:
         link = "[what was run](README.md#what-was-run-and-what-was-not)"
         assert link in " ".join(text.partition("**What was run**: ")[2].split())
-
-
-@pytest.mark.parametrize("path", [*PAGES, *OTHERS], ids=lambda path: path.stem)
-def test_links_lead_somewhere(path: Path) -> None:
-    """Pages of this repository, and headings of these pages."""
-    for target, heading in _LINK.findall(path.read_text()):
-        if "://" in target:
-            continue
-        there = path.parent / target
-        assert there.exists(), target
-        if heading:
-            titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
-            anchors = [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
-            assert heading in anchors, f"{target}#{heading}"
 
 
 @pytest.mark.parametrize("name", ["private-endpoints", "universes"])

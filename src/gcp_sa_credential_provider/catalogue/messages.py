@@ -306,9 +306,10 @@ FOREIGN = {
         "the registry answered 403 without saying why",
         "Either no credential reached it or the grant is missing. containerd asks with HEAD, whose "
         "answer has no words.",
-        "look in the kubelet's log of that node for gcp-sa-credential-provider: a line there is "
-        "the cause; without one at any verbosity, check the grant "
-        "(roles/artifactregistry.reader on the repository)",
+        "look on that node with journalctl -t gcp-sa-credential-provider: a record with a code "
+        "names the cause; one with OK means that the grant is missing "
+        "(roles/artifactregistry.reader on the repository); without any, the kubelet's log says "
+        "why it had no credential to give",
     ),
     "REGISTRY-DISABLED": _message(
         REGISTRY,

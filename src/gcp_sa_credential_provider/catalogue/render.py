@@ -29,6 +29,8 @@ never reused. `<...>` stands for evidence. To look one up, or to have a log read
     {NAME} explain STS-AUDIENCE
     journalctl -u kubelet | {NAME} explain -
 
+Which log it is on your nodes, and where else to look: [a pull fails](failed-pull.md).
+
 The exit code of the plugin is 2 where the request, the environment or the configuration is wrong,
 and 1 where the exchange failed.
 
