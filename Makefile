@@ -57,7 +57,7 @@ lint: venv
 .PHONY: unit
 unit: venv zipapp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses=auto
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python tests/coverage_gate.py
 
@@ -91,7 +91,7 @@ e2e: venv image ## a real cluster is set up and pulls (root, systemd, Go, gcloud
 .PHONY: e2e-1.33
 e2e-1.33: venv ## Kubernetes 1.33, where tokens for pulls are alpha
 	$(BIN)/python tests/kubelet/build.py alpha
-	$(BIN)/pytest tests/kubelet/alpha.py tests/kubelet/alpha_rendered.py
+	$(BIN)/pytest tests/kubelet/alpha.py
 
 .PHONY: e2e-up
 e2e-up: venv ## a cluster to look into

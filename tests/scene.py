@@ -6,8 +6,10 @@ import os
 import threading
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
+from gcp_sa_credential_provider.plugin import deadline
 from gcp_sa_credential_provider.plugin.host import Host
 from gcp_sa_credential_provider.plugin.run import run
 
@@ -81,7 +83,10 @@ class Outcome:
 
 
 def run_plugin(environment: dict[str, str], stdin: bytes | None) -> Outcome:
-    """Run the plugin in this process over pipes. `stdin` None: open until the watchdog ends it."""
+    """Run the plugin in this process over pipes. `stdin` None: open until the watchdog ends it.
+
+    Pauses between tries are short: how long they are is for the tests of `deadline` to say.
+    """
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
@@ -102,10 +107,11 @@ def run_plugin(environment: dict[str, str], stdin: bytes | None) -> Outcome:
     host = Host(
         environment=environment, stdin=in_read, stdout=out_write, stderr=err_write, exit=leave
     )
-    code = run(host)
+    with mock.patch.object(deadline, "_FIRST_PAUSE", 0.001):
+        code = run(host)
     os.close(in_read)
     os.close(err_write)
-    with contextlib.suppress(OSError):  # closed by the plugin after its response
+    if code != 0:  # a success has closed it, and the number may be another thread's by now
         os.close(out_write)
     with os.fdopen(out_read, "rb") as out, os.fdopen(err_read, "rb") as err:
         return Outcome(code=code, stdout=out.read(), stderr=err.read().decode(), left=left)

@@ -31,8 +31,8 @@ from cluster.node import (
 )
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from kubelet import build
-from kubelet.control_plane import free_port
 from kubelet.google import audience, configuration
+from loopback import free_port
 
 PROVIDER = "k8s-cluster"
 REPOSITORY = "projects/project/locations/us/repositories/private"

@@ -15,10 +15,10 @@ from kubelet.control_plane import (
     apiserver_command,
     client_identities,
     etcd_command,
-    free_port,
     write_identities,
     write_signing_key,
 )
+from loopback import free_port
 
 START_SECONDS = 120
 _CONTROLLERS = {

@@ -13,8 +13,9 @@ from typing import Any
 
 from cluster import lines
 from cluster.machine import Address, Machine
-from kubelet.control_plane import ControlPlane, free_port
+from kubelet.control_plane import ControlPlane
 from kubelet.node import PLUGIN
+from loopback import free_port
 
 SANDBOX_IMAGE = "localhost/pause:1"
 START_SECONDS = 60

@@ -5,12 +5,11 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ import pytest
 from emulator.world import AUDIENCE, request_of, world
 from gcp_sa_credential_provider.cli import emulate
 from gcp_sa_credential_provider.demo.issuer import Issuer
+from loopback import free_port
 
 NO_FILES = {"state": None, "images": None, "audit": None}
 
@@ -73,21 +73,9 @@ def test_serve_and_stop(tmp_path: Path, config: Path, issuer: Issuer, number: in
     assert list(directory.iterdir()) == []
 
 
-def three_free_ports() -> int:
-    """The first of three in a row that nobody has."""
-    while True:
-        with ExitStack() as stack, suppress(OSError, OverflowError):
-            probes = [stack.enter_context(socket.socket()) for _ in range(3)]
-            probes[0].bind(("127.0.0.1", 0))
-            port: int = probes[0].getsockname()[1]
-            for number, probe in enumerate(probes[1:], start=1):
-                probe.bind(("127.0.0.1", port + number))
-            return port
-
-
 def test_ports(tmp_path: Path) -> None:
     """https, http and control stand side by side."""
-    port = three_free_ports()
+    port = free_port(3)
     with running("--dir", tmp_path, "--port", str(port)):
         endpoints = json.loads((tmp_path / "endpoints.json").read_text())
         code, out, err = failed("--dir", tmp_path / "second", "--port", str(port))

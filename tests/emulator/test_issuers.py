@@ -1,8 +1,6 @@
 """Providers without uploaded keys: discovery and JWKS from a public issuer over https."""
 
 import json
-import ssl
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +13,7 @@ import trustme
 from emulator.world import AUDIENCE, exchange, oauth_refusal, world
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
+from loopback import served
 
 HOST = "oidc.eks.eu-west-1.amazonaws.com"
 ISSUER = f"https://{HOST}/id/ABCDEF"
@@ -34,8 +33,6 @@ class PublicIssuer:
         }
         self.seen: list[tuple[str, str]] = []
         self.authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert(HOST).configure_cert(context)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,7 +49,6 @@ class PublicIssuer:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
 
 
@@ -60,12 +56,8 @@ class PublicIssuer:
 def public(issuer: Issuer) -> Iterator[PublicIssuer]:
     """The issuer, serving."""
     public = PublicIssuer(issuer.jwks)
-    thread = threading.Thread(target=public.server.serve_forever)
-    thread.start()
-    yield public
-    public.server.shutdown()
-    thread.join()
-    public.server.server_close()
+    with served(public.server, public.authority.issue_cert(HOST)):
+        yield public
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import sysconfig
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from kubelet import build
+from kubelet.cluster import Namespace
 from kubelet.control_plane import ControlPlane, control_plane
 from kubelet.google import Google, configuration
 from kubelet.node import PLUGIN, Node
@@ -71,6 +73,16 @@ def api(pytestconfig: pytest.Config) -> Iterator[ControlPlane]:
         for name in nodes:
             running.create("/api/v1/nodes", metadata={"name": name})
         yield running
+
+
+@pytest.fixture
+def namespace(api: ControlPlane) -> Iterator[Namespace]:
+    """A namespace with one ServiceAccount and one pod; what it was allowed ends with the test."""
+    with ExitStack() as stack:
+        made = Namespace(api, stack)
+        made.service_account("puller")
+        made.pod("pod-1", "puller")
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """A real etcd and kube-apiserver on loopback, for as long as a test wants them.
 
-    python tests/kubelet/control_plane.py ETCD KUBE_APISERVER ISSUER NODES [FLAG...]
+    PYTHONPATH=tests python -m kubelet.control_plane ETCD KUBE_APISERVER ISSUER NODES [FLAG...]
 
 It runs until stdin ends; NODES are names with commas between them, FLAGs the API server's.
 
@@ -13,7 +13,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -29,6 +28,8 @@ from typing import Any
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from loopback import free_port
 
 START_SECONDS = 120
 CALL_SECONDS = 30
@@ -106,10 +107,15 @@ def control_plane(
     `issuer` is the `iss` of all ServiceAccount tokens; `nodes` are given kubeconfigs; `flags` are
     added to the API server's.
     """
-    command = [sys.executable, __file__, str(etcd), str(kube_apiserver), issuer]
-    command += [",".join(nodes), *flags]
+    command = [sys.executable, "-m", "kubelet.control_plane", str(etcd), str(kube_apiserver)]
+    command += [issuer, ",".join(nodes), *flags]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as serving:
         assert serving.stdout
         line = serving.stdout.readline()
@@ -126,14 +132,6 @@ def control_plane(
 # From here on: the serving process.
 
 _Server = subprocess.Popen[bytes]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def write_identities(folder: Path, url: str, clients: Mapping[str, tuple[str, str]]) -> trustme.CA:
@@ -265,7 +263,8 @@ def main() -> int:
     # Ctrl-C goes to the tests; they end our stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     etcd, kube_apiserver, issuer, nodes, *flags = sys.argv[1:]
-    port, clients, peers = free_port(), free_port(), free_port()
+    port = free_port(3)
+    clients, peers = port + 1, port + 2
     url = f"https://{_HOST}:{port}"
     with tempfile.TemporaryDirectory(prefix="control-plane-") as name:
         folder = Path(name)

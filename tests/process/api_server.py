@@ -3,24 +3,25 @@
     with ApiServer(tmp_path, nodes=5000, accounts=50_000) as cluster:
         run("setup", "--kubeconfig", str(cluster.kubeconfig()))
 
-Lists are made as they are sent, page by page, so that a large cluster costs this process nothing.
+Pages of lists are made as they are asked for, so that a large cluster costs this process nothing.
 Rules: kubernetes.io, "Kubernetes API Concepts": limit and continue, 410 Gone, metadata-only lists;
 kubernetes: pkg/routes/openidmetadata.go, content types.
 """
 
 import http.server
 import json
-import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import trustme
 import yaml
+
+from loopback import served
 
 TOKEN = "kubeconfig-token-that-must-not-be-shown"  # no secret: it opens nothing
 Answer = tuple[int, bytes]
@@ -90,29 +91,14 @@ class ApiServer:
         self._ca = trustme.CA()
         self._released = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert("127.0.0.1").configure_cert(context)
-        self._ca.configure_trust(context)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        # Handshakes happen in the threads of their connections: one that fails stops nobody.
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
+        self._stack = ExitStack()
+        certificate = self._ca.issue_cert("127.0.0.1")
+        self._stack.enter_context(served(self._server, certificate, self._ca))
+        self._stack.callback(self._released.set)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     @property
     def url(self) -> str:
@@ -142,16 +128,14 @@ class ApiServer:
         """A client certificate that the server accepts."""
         return self._ca.issue_cert(name, common_name=name)
 
-    def answer(self, path: str, query: dict[str, str], accept: str) -> tuple[int, Iterator[bytes]]:
+    def answer(self, path: str, query: dict[str, str], accept: str) -> Answer:
         """Status and body of one request."""
         if path in self.silent:
             self._released.wait()
         if path in self.instead:
-            code, body = self.instead[path]
-            return code, iter([body])
+            return self.instead[path]
         if path == "/openid/v1/jwks" and "*/*" not in accept:
-            code, body = 406, b"406: Not Acceptable\nAvailable representations: ..."
-            return code, iter([body])
+            return 406, b"406: Not Acceptable\nAvailable representations: ..."
         documents = {
             "/.well-known/openid-configuration": {
                 "issuer": self.issuer,
@@ -161,37 +145,29 @@ class ApiServer:
             "/version": {"major": "1", "minor": "34", "gitVersion": self.version},
         }
         if path in documents:
-            return 200, iter([json.dumps(documents[path]).encode()])
+            return 200, json.dumps(documents[path]).encode()
         if path == "/api/v1/nodes":
             return self._list(path, query, self.nodes, self.node)
         if path == "/api/v1/serviceaccounts":
             assert accept == METADATA_ONLY, "whole ServiceAccounts are not needed"
             return self._list(path, query, self.accounts, self.account)
-        code, body = status(404, f"the server could not find {path}")
-        return code, iter([body])
+        return status(404, f"the server could not find {path}")
 
     def _list(
         self, path: str, query: dict[str, str], count: int, make: Callable[[int], dict[str, Any]]
-    ) -> tuple[int, Iterator[bytes]]:
+    ) -> Answer:
         if "continue" in query and path in self.expire_once:
             self.expire_once.remove(path)
-            code, body = status(410, "The provided continue parameter is too old")
-            return code, iter([body])
+            return status(410, "The provided continue parameter is too old")
         start = int(query.get("continue", "0"))
         end = min(start + int(query["limit"]), count)
         metadata: dict[str, Any] = {"resourceVersion": "7"}
         if end < count:
             metadata |= {"continue": str(end), "remainingItemCount": count - end}
-
-        def parts() -> Iterator[bytes]:
-            yield b'{"kind":"List","metadata":' + json.dumps(metadata).encode() + b',"items":['
-            for index in range(start, end):
-                part = (b"," if index > start else b"") + json.dumps(make(index)).encode()
-                self.sent += len(part)
-                yield part
-            yield b"]}"
-
-        return 200, parts()
+        page = {"kind": "List", "metadata": metadata, "items": list(map(make, range(start, end)))}
+        body = json.dumps(page).encode()
+        self.sent += len(body)
+        return 200, body
 
 
 def _handler(cluster: ApiServer) -> type[http.server.BaseHTTPRequestHandler]:
@@ -216,13 +192,12 @@ def _handler(cluster: ApiServer) -> type[http.server.BaseHTTPRequestHandler]:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                for part in body:
-                    self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if part else b"")
-                self.wfile.write(b"0\r\n\r\n")
+                chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+                self.wfile.write(chunk + b"0\r\n\r\n")
             except OSError:  # whoever asked has gone
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     return Handler

@@ -1,14 +1,19 @@
 """Fixtures of the process tier: the plugin in its forms, as a program to start."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gcp_sa_credential_provider.demo.issuer import Issuer
+from process.api_server import ApiServer
+
 # Before its import: failed assertions in it are then explained like those of a test.
 pytest.register_assert_rewrite("process.launch")
 
-from process import launch  # noqa: E402
-from process.launch import Launcher  # noqa: E402
+from process import launch  # noqa: E402 -- as said above
+from process.launch import Launcher  # noqa: E402 -- as said above
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,6 +44,15 @@ def each_plugin(request: pytest.FixtureRequest, plugin: Launcher, _pycache: Path
 def every_plugin(pytestconfig: pytest.Config, plugin: Launcher, _pycache: Path) -> list[Launcher]:
     """Every form of the program at once."""
     return [_form(name, plugin, _pycache) for name in _names(pytestconfig)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, issuer: Issuer) -> Iterator[ApiServer]:
+    """A small k3s cluster."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with ApiServer(folder, json.loads(issuer.jwks)) as running:
+        yield running
 
 
 def _names(config: pytest.Config) -> list[str]:

@@ -5,13 +5,14 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
-from process.launch import Launcher, credentials, refusal
+from process.launch import Ended, Launcher, credentials, refusal
 from scene import ACCOUNT, AUDIENCE, IMAGE, SUBJECT, request
 
 Environment = dict[str, str]
@@ -19,13 +20,33 @@ Environment = dict[str, str]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace")
 
 
+@dataclass(frozen=True)
+class Daemon:
+    """Who would take the records, and the plugin where it finds that daemon's socket."""
+
+    socket: socket.socket
+    plugin: Launcher
+    environment: Environment
+    wrapper: tuple[str, ...]
+
+    def run(self, asked: bytes, **variables: str) -> Ended:
+        """Run the plugin to its end."""
+        environment = {**self.environment, "PATH": os.defpath, **variables}
+        return self.plugin.run(environment, asked, wrapper=self.wrapper)
+
+    def record(self) -> bytes:
+        """What has come in."""
+        return self.socket.recv(65536)
+
+
 @contextmanager
-def datagrams(path: Path) -> Iterator[socket.socket]:
-    """A socket that a daemon would have bound at `path`."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
-        daemon.bind(str(path))
-        daemon.settimeout(5)
-        yield daemon
+def daemon(path: Path, plugin: Launcher, environment: Environment, mount: str) -> Iterator[Daemon]:
+    """One that has bound its socket at `path`; `mount` brings that to its place."""
+    wrapper = ("unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
+        bound.bind(str(path))
+        bound.settimeout(5)
+        yield Daemon(bound, plugin, environment, wrapper)
 
 
 def journal_fields(datagram: bytes) -> dict[str, str]:
@@ -41,44 +62,37 @@ def journal_fields(datagram: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """A journal, and the command under which a program finds it in its place."""
+def journal(tmp_path: Path, plugin: Launcher, environment: Environment) -> Iterator[Daemon]:
+    """A journal."""
     folder = tmp_path / "journal"
     folder.mkdir()
-    script = (
+    mount = (
         "mount -t tmpfs none /run && mkdir -p /run/systemd/journal && "
-        f'mount --bind {folder} /run/systemd/journal && exec "$@"'
+        f"mount --bind {folder} /run/systemd/journal"
     )
-    with datagrams(folder / "socket") as daemon:
-        yield daemon, ["unshare", "--mount", "sh", "-c", script, "sh"]
+    with daemon(folder / "socket", plugin, environment, mount) as running:
+        yield running
 
 
 @pytest.fixture
-def syslog(tmp_path: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """A syslog daemon, and the command under which a program finds /dev/log."""
+def syslog(tmp_path: Path, plugin: Launcher, environment: Environment) -> Iterator[Daemon]:
+    """A syslog daemon."""
     folder = tmp_path / "dev"
     folder.mkdir()
-    script = (
+    mount = (
         f"touch {folder}/null && mount --bind /dev/null {folder}/null && "
-        f'mount --rbind {folder} /dev && exec "$@"'
+        f"mount --rbind {folder} /dev"
     )
-    with datagrams(folder / "log") as daemon:
-        yield daemon, ["unshare", "--mount", "sh", "-c", script, "sh"]
+    with daemon(folder / "log", plugin, environment, mount) as running:
+        yield running
 
 
 @needs_root
-def test_the_journal_is_the_default_where_there_is_one(
-    plugin: Launcher,
-    environment: Environment,
-    issuer: Issuer,
-    journal: tuple[socket.socket, list[str]],
-) -> None:
+def test_the_journal_is_the_default_where_there_is_one(journal: Daemon, issuer: Issuer) -> None:
     """Who pulled what, as whom, how long it took."""
-    daemon, wrapper = journal
-    environment |= {"PATH": os.defpath, "GCP_LOG": "", "GCP_SERVICE_ACCOUNT": ACCOUNT}
     asked = request(issuer.token(AUDIENCE))
-    credentials(plugin.run(environment, asked, wrapper=wrapper))
-    fields = journal_fields(daemon.recv(65536))
+    credentials(journal.run(asked, GCP_LOG="", GCP_SERVICE_ACCOUNT=ACCOUNT))
+    fields = journal_fields(journal.record())
     assert fields["SYSLOG_IDENTIFIER"] == "gcp-sa-credential-provider"
     assert (fields["PRIORITY"], fields["GCP_SA_OUTCOME"]) == ("6", "OK")
     assert fields["GCP_SA_IMAGE"] == IMAGE
@@ -90,19 +104,12 @@ def test_the_journal_is_the_default_where_there_is_one(
 
 
 @needs_root
-def test_no_claim_can_forge_a_field(
-    plugin: Launcher,
-    environment: Environment,
-    issuer: Issuer,
-    journal: tuple[socket.socket, list[str]],
-) -> None:
+def test_no_claim_can_forge_a_field(journal: Daemon, issuer: Issuer) -> None:
     """An issuer with line feeds, and a failure that is recorded with the line of stderr."""
-    daemon, wrapper = journal
-    environment |= {"PATH": os.defpath, "GCP_LOG": "journal"}
     forged = issuer.token(AUDIENCE, iss="https://a\nPRIORITY=0\nMESSAGE=all is well\n\x1b[2J")
-    ended = plugin.run(environment, request(forged), wrapper=wrapper)
+    ended = journal.run(request(forged), GCP_LOG="journal")
     assert refusal(ended) == (1, "STS-ISSUER")
-    fields = journal_fields(daemon.recv(65536))
+    fields = journal_fields(journal.record())
     assert (fields["PRIORITY"], fields["GCP_SA_OUTCOME"]) == ("4", "STS-ISSUER")
     assert fields["MESSAGE"] == f"STS-ISSUER {IMAGE}"
     assert fields["GCP_SA_ISSUER"] == "https://a PRIORITY=0 MESSAGE=all is well ?[2J"
@@ -110,17 +117,10 @@ def test_no_claim_can_forge_a_field(
 
 
 @needs_root
-def test_syslog_gets_one_line(
-    plugin: Launcher,
-    environment: Environment,
-    issuer: Issuer,
-    syslog: tuple[socket.socket, list[str]],
-) -> None:
+def test_syslog_gets_one_line(syslog: Daemon, issuer: Issuer) -> None:
     """Facility daemon, severity info, the record as JSON (RFC 3164)."""
-    daemon, wrapper = syslog
-    environment |= {"PATH": os.defpath, "GCP_LOG": "syslog"}
-    credentials(plugin.run(environment, request(issuer.token(AUDIENCE)), wrapper=wrapper))
-    line = daemon.recv(65536)
+    credentials(syslog.run(request(issuer.token(AUDIENCE)), GCP_LOG="syslog"))
+    line = syslog.record()
     head, _, record = line.partition(b"]: ")
     assert head.startswith(b"<30>")
     assert b" gcp-sa-credential-provider[" in head
@@ -129,21 +129,14 @@ def test_syslog_gets_one_line(
 
 
 @needs_root
-def test_a_daemon_that_does_not_read_holds_no_pull(
-    plugin: Launcher,
-    environment: Environment,
-    issuer: Issuer,
-    journal: tuple[socket.socket, list[str]],
-) -> None:
+def test_a_daemon_that_does_not_read_holds_no_pull(journal: Daemon, issuer: Issuer) -> None:
     """Its queue is full; the record is dropped."""
-    daemon, wrapper = journal
-    environment |= {"PATH": os.defpath, "GCP_LOG": "journal"}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)  # noqa: FBT003 -- its only parameter
         with suppress(BlockingIOError):
             while True:
-                other.sendto(b"x", daemon.getsockname())
-        credentials(plugin.run(environment, request(issuer.token(AUDIENCE)), wrapper=wrapper))
+                other.sendto(b"x", journal.socket.getsockname())
+        credentials(journal.run(request(issuer.token(AUDIENCE)), GCP_LOG="journal"))
 
 
 def test_a_file_gets_one_line_a_run(

@@ -1,7 +1,6 @@
 """`setup` on a terminal: what is asked, what is not, and how people leave."""
 
 import contextlib
-import json
 import os
 import pty
 import re
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gcp_sa_credential_provider.demo.issuer import Issuer
 from process import launch
 from process.api_server import TOKEN, ApiServer
 
@@ -46,6 +44,18 @@ class Terminal:
         """Type."""
         os.write(self._controller, keys.encode())
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C until it ends, as a person would.
+
+        CPython notices one that comes between a question's text and the wait for its answer only
+        with the next.
+        """
+        for _ in range(PATIENCE // 2):
+            self.press("\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._running.wait(2)
+                return
+
     def end(self) -> int:
         """Its exit code, once it has ended."""
         while self._read():
@@ -64,15 +74,6 @@ class Terminal:
                 self._unread += text
                 return True
         return False
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, issuer: Issuer) -> Iterator[ApiServer]:
-    """A small k3s cluster."""
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    with ApiServer(folder, json.loads(issuer.jwks)) as running:
-        yield running
 
 
 @contextlib.contextmanager
@@ -181,19 +182,21 @@ def test_no_is_no(here: Path, cluster: ApiServer, keys: str) -> None:
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("key", "code", "said"),
-    [
-        ("\x03", 130, "interrupted, nothing written"),
-        ("\x04", 2, "terminal: the input ended. Fix: run it again, or give flags"),
-    ],
-    ids=["Ctrl-C", "Ctrl-D"],
-)
-def test_leaving(here: Path, cluster: ApiServer, key: str, code: int, said: str) -> None:
+def test_ctrl_c(here: Path, cluster: ApiServer) -> None:
     """Halfway through the questions nothing is there yet."""
     with terminal(here, cluster) as screen:
         screen.expect("Name of the cluster [east]: ")
-        screen.press(key)
-        assert screen.end() == code
-        assert said in screen.shown
+        screen.interrupt()
+        assert screen.end() == 130
+        assert "interrupted, nothing written" in screen.shown
+    assert list(here.iterdir()) == []
+
+
+def test_ctrl_d(here: Path, cluster: ApiServer) -> None:
+    """As Ctrl-C."""
+    with terminal(here, cluster) as screen:
+        screen.expect("Name of the cluster [east]: ")
+        screen.press("\x04")
+        assert screen.end() == 2
+        assert "terminal: the input ended. Fix: run it again, or give flags" in screen.shown
     assert list(here.iterdir()) == []

@@ -6,7 +6,6 @@ Rules: RFC 1035, sections 4.1 (messages) and 4.2.2 (TCP), RFC 3596 (AAAA), resol
 import socket
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from process.resolver import Answers, NameServer
@@ -55,17 +54,12 @@ class FullNameServer(NameServer):
             threading.Thread(target=self._serve_tcp, args=(self._listener,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         if self._listener is not None:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
-        super().__exit__(kind, error, trace)
+        super().__exit__()
 
     def _serve_tcp(self, listener: socket.socket) -> None:
         while True:

@@ -58,6 +58,15 @@ def hosts(tmp_path: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", mount, "sh"]
 
 
+def led_to(server: Listener, folder: Path) -> Environment:
+    """Google is this server, and the folder's bundle.pem the store."""
+    return {
+        "PATH": os.defpath,
+        "GCP_STS_ENDPOINT": f"https://{STS}:{server.port}",
+        "SSL_CERT_FILE": str(folder / "bundle.pem"),
+    }
+
+
 def _columns(bundle: bytes, width: int) -> bytes:
     lines = []
     for block in bundle.split(BEGIN)[1:]:
@@ -92,11 +101,7 @@ def test_layout(
     (tmp_path / "bundle.pem").write_bytes(LAYOUTS[layout](pem(*others, scene.new)))
     context = server_context(tmp_path, scene.key, scene.leaf, scene.middle)
     with Listener(context) as server:
-        environment |= {
-            "PATH": os.defpath,
-            "GCP_STS_ENDPOINT": f"https://{STS}:{server.port}",
-            "SSL_CERT_FILE": str(tmp_path / "bundle.pem"),
-        }
+        environment |= led_to(server, tmp_path)
         credentials(static_plugin.run(environment, asked, wrapper=hosts))
         assert server.refused == 0
 
@@ -133,11 +138,7 @@ def test_chain(
     (tmp_path / "bundle.pem").write_bytes(bundle)
     links = [getattr(scene, name) for name in sent]
     with Listener(server_context(tmp_path, scene.key, scene.leaf, *links)) as server:
-        environment |= {
-            "PATH": os.defpath,
-            "GCP_STS_ENDPOINT": f"https://{STS}:{server.port}",
-            "SSL_CERT_FILE": str(tmp_path / "bundle.pem"),
-        }
+        environment |= led_to(server, tmp_path)
         ended = static_plugin.run(environment, asked, wrapper=hosts)
     if verifies:
         credentials(ended)
@@ -162,11 +163,7 @@ def test_decoy(
     (tmp_path / "bundle.pem").write_bytes(pem(*others, false, scene.old))
     context = server_context(tmp_path, scene.key, scene.leaf, scene.middle, scene.crossed)
     with Listener(context) as server:
-        environment |= {
-            "PATH": os.defpath,
-            "GCP_STS_ENDPOINT": f"https://{STS}:{server.port}",
-            "SSL_CERT_FILE": str(tmp_path / "bundle.pem"),
-        }
+        environment |= led_to(server, tmp_path)
         credentials(static_plugin.run(environment, asked, wrapper=hosts))
         assert server.refused == 1
 

@@ -10,15 +10,14 @@ stored one is a conflict (409); RFC 7386; a refusal's body is a Status.
 
 import http.server
 import json
-import ssl
-import threading
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import trustme
 
 from gcp_sa_credential_provider.node.api import Api
+from loopback import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +31,7 @@ class KubeObjects:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._stack = ExitStack()
         self._objects: dict[str, Object] = {}
         self._version = 0
         self.before: Callable[[str, str], None] = lambda _method, _path: None
@@ -70,25 +70,11 @@ class KubeObjects:
         ca.cert_pem.write_to_path(self._folder / "ca.crt")
         (self._folder / "token").write_text(TOKEN)
         self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("127.0.0.1").configure_cert(context)
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
+        self._stack.enter_context(served(self._server, ca.issue_cert("127.0.0.1")))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def answer(self, method: str, path: str, kind: str, body: Object | None) -> tuple[int, bytes]:
         """Status and body."""
@@ -166,7 +152,7 @@ def _handler(server: KubeObjects) -> type[http.server.BaseHTTPRequestHandler]:
 
         do_GET = do_PUT = do_PATCH = _serve  # noqa: N815 -- the base class calls these
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     return Handler

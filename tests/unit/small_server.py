@@ -2,20 +2,19 @@
 
 import contextlib
 import ssl
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import trustme
 
+from loopback import served
+
 Answers = Sequence[tuple[int, str]]
 
 
 class SmallServer(ThreadingHTTPServer):
     """Answers each path in the order given, the last one for ever."""
-
-    daemon_threads = True
 
     def __init__(self, answers: Mapping[str, Answers]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -57,20 +56,6 @@ def serving(
     clients: trustme.CA | None = None,
 ) -> Iterator[SmallServer]:
     """Serve for the block. `clients`: the authority of certificates that clients present."""
-    with SmallServer(answers) as server:
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            certificate.configure_cert(context)
-            if clients is not None:
-                clients.configure_trust(context)
-                context.verify_mode = ssl.CERT_OPTIONAL
-            server.socket = context.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    server = SmallServer(answers)
+    with served(server, certificate, clients):
+        yield server

@@ -6,7 +6,13 @@ import socket
 import pytest
 
 from gcp_sa_credential_provider.demo.issuer import Issuer
-from gcp_sa_credential_provider.plugin.connect import is_loopback, open_socket, parse_authority
+from gcp_sa_credential_provider.plugin import connect
+from gcp_sa_credential_provider.plugin.connect import (
+    Socket,
+    is_loopback,
+    open_socket,
+    parse_authority,
+)
 from gcp_sa_credential_provider.plugin.deadline import Deadline, Progress
 from gcp_sa_credential_provider.plugin.failure import Failure
 from raw_server import answering, http
@@ -28,7 +34,7 @@ Environment = dict[str, str]
         ("127.1", False),
     ],
 )
-def test_loopback_is_a_literal_address(host: str, expected: bool) -> None:  # noqa: FBT001
+def test_loopback_is_a_literal_address(host: str, *, expected: bool) -> None:
     """A name could be resolved to anything."""
     assert is_loopback(host) is expected
 
@@ -132,6 +138,30 @@ def test_an_address_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
             sock.close()
     assert caught.value.code == "CONNECT-TIMEOUT"
     assert caught.value.evidence["addresses"] == 1
+
+
+@pytest.mark.parametrize(
+    ("addresses", "budget", "seconds"),
+    [(1, 55, 5.0), (2, 4, 2.0), (8, 1, 0.25)],
+)
+def test_the_share_of_an_address(
+    monkeypatch: pytest.MonkeyPatch, addresses: int, budget: float, seconds: float
+) -> None:
+    """What is left by the number of addresses, but at least a quarter of a second, at most five."""
+    shares: list[float] = []
+
+    class Deaf(Socket):
+        def settimeout(self, value: float | None, /) -> None:
+            shares.append(value or 0.0)
+
+        def connect(self, _: object, /) -> None:
+            raise TimeoutError
+
+    monkeypatch.setattr(connect, "Socket", Deaf)
+    _addresses(monkeypatch, *[(socket.AF_INET, ("192.0.2.1", 443))] * addresses)
+    with pytest.raises(Failure):
+        open_socket(parse_authority("a.example", 443), Progress(Deadline(budget)))
+    assert shares[0] == pytest.approx(seconds, rel=0.05)
 
 
 def test_a_name_without_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gcp_sa_credential_provider.plugin.dates import http_date, rfc3339
 
-MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 -- as st.datetimes wants them
 
 
 @given(MOMENTS)
@@ -17,6 +17,11 @@ def test_a_date_header_is_read_as_datetime_wrote_it(moment: datetime) -> None:
     """IMF-fixdate, to the second."""
     whole = moment.replace(microsecond=0)
     assert http_date(format_datetime(moment, usegmt=True)) == int(whole.timestamp())
+
+
+def test_a_leap_second() -> None:
+    """Is the next minute's first: servers have sent it (RFC 9110, 5.6.7 allows it)."""
+    assert http_date("Sat, 31 Dec 2016 23:59:60 GMT") == http_date("Sun, 01 Jan 2017 00:00:00 GMT")
 
 
 @given(MOMENTS)

@@ -117,10 +117,10 @@ def test_odd_characters_are_shown_escaped(field: str, value: str, message: str) 
 
 
 def test_a_large_file() -> None:
-    """Two thousand entries, all of them kept."""
+    """Hundreds of entries, all of them kept."""
     many = copy.deepcopy(TREE)
     many["pull"] += [
         {"cluster": "cloud", "namespace": f"n{number % 50}", "serviceAccount": f"a{number}"}
-        for number in range(2000)
+        for number in range(500)
     ]
-    assert len(parse(json.dumps(many), "fleet.yaml", None).pull) == 2002
+    assert len(parse(json.dumps(many), "fleet.yaml", None).pull) == 502

@@ -86,7 +86,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", "ANSWER-LARGE"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 70000, "ANSWER-LARGE"),
         (CHUNKED + b"10001\r\n", "ANSWER-LARGE"),
+        (CHUNKED + (b"8000\r\n" + b" " * 0x8000 + b"\r\n") * 3, "ANSWER-LARGE"),
         (http("302 Found", b"", "Location: https://portal/"), "ANSWER-REDIRECT"),
+        (http("300 Multiple Choices", b"{}"), "ANSWER-REDIRECT"),
         (http("200 OK", b"<html>log in</html>", "Content-Type: text/html; x"), "ANSWER-HTML"),
         (http("200 OK", b"\n <!doctype html>"), "ANSWER-HTML"),
         (http("404 Not Found", b"no"), "ANSWER-NOT-JSON"),
@@ -103,6 +105,23 @@ def test_answers_that_are_none(
         outcome = _plugin_at(server.url, environment, issuer)
     assert (outcome.code, outcome.error, outcome.stdout) == (1, code, b"")
     assert len(server.received) == (4 if code == "ANSWER-CUT" else 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("408 x", "STS-UNAVAILABLE"), ("429 x", "STS-QUOTA"), ("502 x", "STS-UNAVAILABLE")],
+)
+def test_a_passing_fault_needs_no_json(
+    environment: Environment,
+    issuer: Issuer,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    code: str,
+) -> None:
+    """What stands before Google has pages of its own; the status says enough."""
+    monkeypatch.setattr(http_module, "TRIES", 1)
+    with answering(http(status, b"<html>come back later</html>")) as server:
+        assert _plugin_at(server.url, environment, issuer).error == code
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -177,6 +196,19 @@ def test_retry_after_is_honoured_within_the_budget(
     google.faults.set("status", status=503, headers={"Retry-After": "7"}, times=1)
     assert run_plugin(environment, request(issuer.token(AUDIENCE))).code == 0
     assert pauses == [7.0]
+
+
+def test_without_retry_after_the_pauses_are_our_own(
+    environment: Environment, google: Emulator, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server in need is not hurried, and a shorter Retry-After shortens nothing."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(http_module, "pause", lambda attempt: 1.5 + attempt)
+    google.faults.set("status", status=503, times=1)
+    google.faults.set("status", name="later", status=503, headers={"Retry-After": "1"}, times=1)
+    assert run_plugin(environment, request(issuer.token(AUDIENCE))).code == 0
+    assert pauses == [1.5, 2.5]
 
 
 def test_retry_after_beyond_the_budget_fails_now(

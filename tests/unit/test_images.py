@@ -38,7 +38,7 @@ from gcp_sa_credential_provider.plugin.settings import REGISTRIES
         ("localhost:5000", "localhost:5000/p/i", True),
     ],
 )
-def test_matching_is_the_kubelets(pattern: str, image: str, expected: bool) -> None:  # noqa: FBT001
+def test_matching_is_the_kubelets(pattern: str, image: str, *, expected: bool) -> None:
     """The rows were measured with the kubelet's URLsMatch."""
     assert matches(parse_pattern(pattern), parse_image(image)) is expected
 
@@ -51,6 +51,9 @@ def test_matching_is_the_kubelets(pattern: str, image: str, expected: bool) -> N
         ("*.io", "a wildcard in the last two labels matches strangers' registries"),
         ("us.gcr.*", "a wildcard in the last two labels matches strangers' registries"),
         ("*.example.com", "wildcards stand in *.pkg.dev and *.gcr.io only; name the host whole"),
+        ("*.example.dev", "wildcards stand in *.pkg.dev and *.gcr.io only; name the host whole"),
+        ("*.gcr.dev", "wildcards stand in *.pkg.dev and *.gcr.io only; name the host whole"),
+        ("*.pkg.dev.io", "wildcards stand in *.pkg.dev and *.gcr.io only; name the host whole"),
         ("*", "a wildcard in the last two labels matches strangers' registries"),
         ("", "its host is not a host name"),
         ("gcr..io", "its host is not a host name"),

@@ -45,6 +45,7 @@ def test_a_lifetime_that_the_policy_forbids(impersonating: Environment, issuer: 
         (403, {"error": {"status": "PERMISSION_DENIED", "message": "no"}}, "IAM-DENIED"),
         (403, {"error": {"details": [{"reason": "SERVICE_DISABLED"}]}}, "IAM-DISABLED"),
         (404, {"error": {"status": "NOT_FOUND", "message": "Unknown"}}, "IAM-ACCOUNT"),
+        (403, {"error": {"message": "the lifetime of this token is over"}}, "IAM-DENIED"),
         (400, {"error": {"status": "INVALID_ARGUMENT", "message": "scope"}}, "IAM-REFUSED"),
         (418, {}, "IAM-REFUSED"),
         (429, {}, "IAM-QUOTA"),

@@ -87,7 +87,7 @@ def test_what_of_a_proxy_is_secret() -> None:
         ("::1", "", True),
     ],
 )
-def test_no_proxy_is_read_as_go_reads_it(host: str, no_proxy: str, exempt: bool) -> None:  # noqa: FBT001
+def test_no_proxy_is_read_as_go_reads_it(host: str, no_proxy: str, *, exempt: bool) -> None:
     """Every other program on a Kubernetes node does."""
     assert is_exempt(Address(host=host, port=443), no_proxy) is exempt
 

@@ -326,7 +326,7 @@ def unprivileged() -> Iterator[None]:
 @pytest.fixture
 def theirs() -> Iterator[Path]:
     """A rendered directory of somebody without privileges, where they may go."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         out = Path(folder) / "out"
         Path(folder).chmod(0o755)
         write.write(out, FILES)

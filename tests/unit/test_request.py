@@ -42,12 +42,12 @@ def test_no_annotations(annotations: object) -> None:
             {"field": "serviceAccountAnnotations", "expected": "an object"},
         ),
         (
-            request("t", image=None),  # type: ignore[arg-type]
+            request("t", image=None),  # type: ignore[arg-type]  # what is wrong with it
             "REQUEST-FIELD",
             {"field": "image", "expected": "a string"},
         ),
         (
-            request(7),  # type: ignore[arg-type]
+            request(7),  # type: ignore[arg-type]  # as above
             "REQUEST-FIELD",
             {"field": "serviceAccountToken", "expected": "a string"},
         ),

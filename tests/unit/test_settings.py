@@ -95,6 +95,7 @@ def test_another_universe_has_no_known_registries() -> None:
         ("GCP_SERVICE_ACCOUNT_ANNOTATION", "with blank", "SETTINGS-VALUE"),
         ("GCP_SERVICE_ACCOUNT_ANNOTATION", "x" * 318, "SETTINGS-VALUE"),
         ("GCP_SCOPE", "x" * 2049, "SETTINGS-VALUE"),
+        ("GCP_SCOPE", "\u00e9", "SETTINGS-VALUE"),
         ("GCP_SERVICE_ACCOUNT_LIFETIME", "599", "SETTINGS-VALUE"),
         ("GCP_SERVICE_ACCOUNT_LIFETIME", "43201", "SETTINGS-VALUE"),
         ("GCP_SERVICE_ACCOUNT_LIFETIME", "1h", "SETTINGS-VALUE"),

@@ -143,6 +143,18 @@ def _bundle(google: Emulator, name: str) -> str:
     return b"# comment\n".join([*pems, google.ca_pem.read_bytes()]).decode()
 
 
+def test_what_every_context_demands(nowhere: Path, google: Emulator) -> None:
+    """Narrowed or whole: whom, how old a protocol, and which certificate is trust enough."""
+    (nowhere / "bundle.crt").write_text(_bundle(google, "Google Trust Services LLC"))
+    store = TrustStore("", "")
+    contexts = [store.context("sts.googleapis.com", whole=whole) for whole in (False, True)]
+    assert [context.cert_store_stats()["x509"] for context in contexts] == [1, 10]
+    for context in contexts:
+        assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+        assert context.verify_flags & ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+
+
 @pytest.fixture
 def through_proxy(environment: Environment, google: Emulator) -> Environment:
     """Google's own name, reached through the emulator's proxy."""

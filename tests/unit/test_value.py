@@ -9,7 +9,7 @@ def test_a_record_cannot_be_changed() -> None:
     """Neither a field nor a new one."""
     grant = Grant(token="secret", lifetime=1)
     with pytest.raises(AttributeError, match="Grant is immutable"):
-        grant.token = "other"  # type: ignore[misc]
+        grant.token = "other"  # type: ignore[misc]  # mypy knows that too
     assert grant.token == "secret"
 
 

@@ -67,14 +67,14 @@ class _Collection:
     def entries(self, resources: Resources) -> dict[str, Entry]:
         return dict(getattr(resources, self.table))
 
-    def name(self, google: Google, call: Call, write: bool) -> str:  # noqa: FBT001
+    def name(self, google: Google, call: Call, *, write: bool) -> str:
         """The resource's full name, of the path or, on creation, of the query."""
         own = call.params.get(self.own) or call.query.get(self.id_parameter, "")
         if "/" in own:
             raise Invalid(self.id_parameter, f"Invalid identifier {own!r}.", "use a-z, 0-9 and -")
-        return f"{self.parent_name(google, call, write)}/{self.segment}/{own}"
+        return f"{self.parent_name(google, call, write=write)}/{self.segment}/{own}"
 
-    def parent_name(self, google: Google, call: Call, write: bool) -> str:  # noqa: FBT001
+    def parent_name(self, google: Google, call: Call, *, write: bool) -> str:
         kind = "iamWrites" if write else "iamReads"
         project = admitted(google, call.params["project"], kind)
         if call.params["location"] != "global":

@@ -42,8 +42,8 @@ _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 50
 _MOST = 100_000  # values, aliases counted as often as they are used
 _WORDS: dict[str, bool | None] = {
-    **dict.fromkeys("y Y yes Yes YES true True TRUE on On ON".split(), True),  # noqa: SIM905
-    **dict.fromkeys("n N no No NO false False FALSE off Off OFF".split(), False),  # noqa: SIM905
+    **dict.fromkeys("y Y yes Yes YES true True TRUE on On ON".split(), True),  # noqa: SIM905 -- as YAML 1.1 lists them
+    **dict.fromkeys("n N no No NO false False FALSE off Off OFF".split(), False),  # noqa: SIM905 -- so too
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
 }
 # strconv.ParseInt with base 0 and go-yaml's yamlStyleFloat, once underscores are dropped.

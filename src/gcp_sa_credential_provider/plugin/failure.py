@@ -8,7 +8,7 @@ class Failure(Exception):  # noqa: N818 -- a failure is what it is: the exchange
     """The exchange cannot go on.
 
     `code` is a key of `messages.MESSAGES`; `evidence` fills the placeholders of its text. Evidence
-    may quote what a peer sent: `messages.line` makes it printable, short and free of secrets.
+    may quote what a peer sent: `line.explain` makes it printable, short and free of secrets.
     """
 
     def __init__(self, code: str, **evidence: object) -> None:

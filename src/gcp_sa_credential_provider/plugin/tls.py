@@ -122,7 +122,7 @@ def _named(bundle: bytes) -> bytes:
 def _built_in() -> "tuple[str, bytes]":
     """What the built-in bundle is called and its certificates in DER; empty where there is none."""
     try:  # the static build makes this module
-        from gcp_sa_credential_provider.plugin import bundle  # type: ignore[attr-defined]
+        from gcp_sa_credential_provider.plugin import bundle  # type: ignore[attr-defined]  # see above
     except ImportError:
         return "", b""
     return f"built-in bundle of {bundle.VERSION}", bundle.DER

@@ -80,7 +80,8 @@ def _comments(cluster: ClusterPlan) -> list[str]:
             "The ServiceAccounts have nothing here but one annotation. Server-side apply with a"
             " field manager of its own touches that alone; a client-side apply would take away what"
             " an earlier client-side apply of somebody else gave (imagePullSecrets,"
-            " automountServiceAccountToken)."
+            " automountServiceAccountToken). Do not delete them by this file: `kubectl delete -f`"
+            " would delete the ServiceAccounts themselves."
         )
     return lines
 

@@ -80,7 +80,7 @@ def text(page: Page, cluster: ClusterPlan, group: NodeGroup) -> str:
         _command(group) if page.command else "",
         _by_hand(page, group),
         "## Restart\n\n" + _code(page.restart),
-        _check(page),
+        _check(page, group),
         f"## When Kubernetes is upgraded\n\n{_upgrade(page, group)}",
         "## Take it back\n\n" + _numbered(page.take_back),
         f"## Issuer and keys\n\n{page.keys}",
@@ -121,8 +121,9 @@ def _program(group: NodeGroup) -> str:
     return f"the static file, {' or '.join(files)}"
 
 
-def _check(page: Page) -> str:
-    every = (
+def _check(page: Page, group: NodeGroup) -> str:
+    """What to look at; Talos alone has no journal."""
+    every: tuple[str, ...] = (
         (
             f"The kubelet's log says `Registered credential provider` for `{kubelet.PLUGIN}` at"
             " verbosity 4; at any verbosity a fault ends it with `Failed to register CRI auth"
@@ -132,8 +133,9 @@ def _check(page: Page) -> str:
             "From 1.34 on, the metric `kubelet_credential_provider_config_info` has the same `hash`"
             " on all nodes that have the same configuration."
         ),
-        "A pull writes a record: `journalctl -t gcp-sa-credential-provider`.",
     )
+    if group.distribution != "talos":
+        every += ("A pull writes a record: `journalctl -t gcp-sa-credential-provider`.",)
     return "## Check\n\n" + "\n".join(f"- {line}" for line in (*page.check, *every))
 
 
