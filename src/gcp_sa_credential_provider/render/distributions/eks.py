@@ -17,6 +17,7 @@ PLACE = node.SYSTEMD
 USER_DATA = "user-data.mime"
 _OWN = "/etc/eks/image-credential-provider"
 _ECR = "ecr-credential-provider"
+_MOST = 16_384  # bytes of user data, before base64
 _BOUNDARY = "==gcp-sa-credential-provider=="
 
 ECR_ENTRY = {
@@ -45,6 +46,7 @@ def files(cluster: ClusterPlan, group: NodeGroup) -> dict[str, str]:
     # ECR's entry stays: in a file by a copy, in a directory by a link to nodeadm's own.
     wired |= node.configs(cluster, group, others=() if group.directory else (ECR_ENTRY,))
     there = page.places(wired, group, PLACE, systemd.UNIT)
+    user_data = _user_data(wired, there, group)
     kept = (
         f"nodeadm's own file is linked as `{PLACE.directory}/10-ecr.json`, so that ECR's entry is"
         " always the node image's."
@@ -68,7 +70,7 @@ def files(cluster: ClusterPlan, group: NodeGroup) -> dict[str, str]:
             (
                 f"Give `{USER_DATA}` to the launch template as user data; with user data of your"
                 " own, put both of its parts beside yours. Managed node groups add the cluster's"
-                " part."
+                f" part. It has {len(user_data)} bytes; EC2 takes {_MOST} of all parts together."
             ),
             "Replace the nodes.",
         ),
@@ -90,7 +92,7 @@ def files(cluster: ClusterPlan, group: NodeGroup) -> dict[str, str]:
         # Before 1.34 the kubelet cannot read ours beside nodeadm's file.
         command=not node.is_alpha(group),
     )
-    wired[USER_DATA] = _user_data(wired, there, group)
+    wired[USER_DATA] = user_data
     return wired | {page.README: page.text(described, cluster, group)}
 
 
