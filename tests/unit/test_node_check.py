@@ -289,6 +289,41 @@ def test_a_label_is_set_and_kept(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "told"),
+    [
+        (0, "", []),
+        (1, f"ValueError: File context for {BINARY} is not defined", []),
+        (
+            1,
+            "ValueError: policy is locked",
+            [
+                (
+                    f"{BINARY}: SELinux goes on having a rule for it (ValueError: policy is"
+                    f" locked). Fix: semanage fcontext --delete {BINARY}"
+                )
+            ],
+        ),
+    ],
+)
+def test_a_rule_for_what_is_gone(
+    root: Root, monkeypatch: pytest.MonkeyPatch, code: int, said: str, told: list[str]
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(_: Root, argv: list[str]) -> command.Ended:
+        asked.append(argv)
+        return command.Ended(code, "", said)
+
+    monkeypatch.setattr(command, "run", run)
+    root.outside(BINARY).unlink()
+    assert check.forget_label(root, BINARY) == []
+    assert asked == []
+    enforce(root)
+    assert check.forget_label(root, BINARY) == told
+    assert asked == [["semanage", "fcontext", "--delete", BINARY]]
+
+
 @ROOT
 def test_a_label_that_a_relabelling_will_undo(root: Root) -> None:
     """There is no semanage in that tree."""

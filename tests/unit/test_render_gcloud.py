@@ -97,8 +97,9 @@ def test_grants_of_more_than_a_pipe_holds_are_found_again(tmp_path: Path) -> Non
     """A pipe from them breaks when its reader has seen enough; nothing is granted or taken away."""
     functions = resources.files("gcp_sa_credential_provider.render").joinpath("gcloud.sh")
     place = "projects/1/locations/global/workloadIdentityPools/k8s-prod"
+    account = "x" * 900
     members = [
-        f"principal://iam.googleapis.com/{place}/subject/system:serviceaccount:team-{number}:{900 * 'x'}"
+        f"principal://iam.googleapis.com/{place}/subject/system:serviceaccount:n{number}:{account}"
         for number in range(200)
     ]
     (tmp_path / "have").write_text("\n".join(members) + "\n")

@@ -173,6 +173,20 @@ def set_label(root: Root, path: str) -> list[str]:
     return []
 
 
+def forget_label(root: Root, path: str) -> list[str]:
+    """Take back what `set_label` has told of a path that is no more; what a person is to know."""
+    if not enforcing(root):
+        return []
+    delete = ["semanage", "fcontext", "--delete", root.resolve(path)]
+    try:
+        ended = command.run(root, delete)
+    except Failed:
+        return []  # where there is no semanage, there was none to add it
+    if ended.code == 0 or "not defined" in ended.said:
+        return []
+    return [f"{path}: SELinux goes on having a rule for it ({ended.said}). Fix: {' '.join(delete)}"]
+
+
 def run_once(root: Root, binary: str, environment: Mapping[str, str]) -> list[str]:
     """What is wrong with how it refuses a request without a token, run as the kubelet would.
 

@@ -8,7 +8,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcp_sa_credential_provider.node import act, entry, undo
+from gcp_sa_credential_provider.node import act, check, entry, undo
 from gcp_sa_credential_provider.node.act import Host, Step
 from gcp_sa_credential_provider.node.change import Remove, Write
 from gcp_sa_credential_provider.node.failure import Failed, Refused
@@ -87,13 +87,19 @@ def run(host: Host) -> None:
         for step in steps:
             done = "written" if isinstance(step.edit, Write) else "removed"
             host.say(f"{step.edit.path}: {done}")
-        for line in way.again:
+        for line in [*way.again, *_labels(host, installed)]:
             host.say(line)
         _end(host, installed)
         if restart:
             host.say("the kubelet was restarted and is well")
         elif way.first:
             host.say(act.not_restarted(host))
+
+
+def _labels(host: Host, installed: Installed) -> list[str]:
+    """What is to be said of SELinux's rules for programs that are gone."""
+    gone = [file for file in installed.files if file.role == PROVIDER and file.before.absent]
+    return [line for file in gone if host.live for line in check.forget_label(host.root, file.path)]
 
 
 def _end(host: Host, installed: Installed) -> None:
