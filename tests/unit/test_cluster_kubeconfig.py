@@ -119,6 +119,18 @@ OTHERS: dict[str, tuple[dict[str, Any], str | None, tuple[int, str]]] = {
             ),
         ),
     ),
+    "impersonation": (
+        {"user": {"token": SECRET, "as": "admin", "as-groups": ["system:masters"]}},
+        None,
+        (
+            2,
+            (
+                ", context here: its user acts as somebody else (as, as-groups), which is not done"
+                " here. Fix: name a context without that, or give the cluster's two documents with"
+                " --openid-configuration and --jwks"
+            ),
+        ),
+    ),
     "key that is not base64": (
         {"user": {"client-certificate-data": "?", "client-key-data": SECRET}},
         None,

@@ -8,7 +8,8 @@ official one. What that does otherwise than kubectl, or less safely, is settled 
 - it writes embedded keys to temporary files: here they stay in memory where the system can;
 - `insecure-skip-tls-verify` and plain http are refused, since the keys read here are what Google
   will trust: whoever sits in between could add one of their own;
-- `auth-provider` is refused, as kubectl does from 1.26 on (kubernetes CHANGELOG-1.26).
+- `auth-provider` is refused, as kubectl does from 1.26 on (kubernetes CHANGELOG-1.26);
+- `as` is refused: the client would pass it over, and ask as another user than kubectl does.
 
 Rules: kubernetes.io, "Organizing Cluster Access Using kubeconfig Files".
 """
@@ -99,6 +100,12 @@ def choose(
             where,
             "its user has an auth-provider, which Kubernetes clients no longer know",
             "use the provider's exec plugin (gke-gcloud-auth-plugin, kubelogin, ...)",
+        )
+    if acting := sorted(key for key in user if str(key) == "as" or str(key).startswith("as-")):
+        raise BadInput(
+            where,
+            f"its user acts as somebody else ({', '.join(acting)}), which is not done here",
+            f"name a context without that, or {_SAVED_FILES}",
         )
     return Chosen(where, name, _server(cluster, where), cluster, user)
 
