@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from clients.place import IMAGE, PRINCIPAL, REGISTRY, REPOSITORY, config
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.image import built_in
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
+from loopback import free_port
 
 SERVICE = "registry.example.com"
 
@@ -31,9 +31,7 @@ def google(tmp_path: Path, issuer: Issuer) -> Iterator[Emulator]:
 @pytest.fixture
 def registry(client: Callable[[str, str], str], google: Emulator, tmp_path: Path) -> Iterator[str]:
     """HOST:PORT of docker-registry, whose only trust is the emulator's CA."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     document = {
         "version": 0.1,
         "log": {"level": "info"},
