@@ -6,7 +6,6 @@ Fields: docs/plugin.md, "The record".
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from cluster.lines import Lines
@@ -73,14 +72,9 @@ class Journal:
         """Follow."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop following; journald ends with its machine."""
-        self._lines.__exit__(kind, error, traceback)
+        self._lines.__exit__()
 
 
 def record_of(line: str) -> Record:
