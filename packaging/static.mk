@@ -11,8 +11,8 @@ static: $(VENV)/.run ## the static file for both architectures (ARCH=amd64: one)
 .PHONY: test-static
 test-static: venv ## the process suite and the hardening tests over the static files and the image
 	@$(MAKE) --no-print-directory image packages ARCH="amd64 arm64"
-	$(BIN)/pytest tests/process --plugin $(STATIC_FILE)
-	$(BIN)/pytest tests/static
+	$(BIN)/pytest tests/process --plugin $(STATIC_FILE) --numprocesses=auto
+	$(BIN)/pytest tests/static --numprocesses=auto
 
 .PHONY: static-reproducible
 static-reproducible: $(VENV)/.run ## link twice, in two folders: the same bytes

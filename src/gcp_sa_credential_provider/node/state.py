@@ -169,7 +169,13 @@ class Store:
         return content
 
     def forget(self) -> None:
-        """Remove the folder, what tells of the rest last. Raises OSError."""
+        """Remove the folder. Raises OSError.
+
+        First nothing is remembered any more: whoever comes after one that was broken off here has
+        nothing to take back, for which some of the rest would be missing already.
+        """
+        if self.root.lstat(_STATE) is not None:
+            self.save(State())
         for name in self.root.listdir(_FORMER):
             self.root.remove(f"{_FORMER}/{name}")
         self.root.rmdir(_FORMER)
