@@ -82,11 +82,15 @@ test-clients: venv ## judged by gcloud, OpenTofu, Helm, Go's x/oauth2, container
 	$(BIN)/python tests/kubelet/build.py build
 	$(BIN)/pytest tests/clients --numprocesses=auto
 
+.PHONY: test-node
+test-node: venv ## the installer, on a host with a real systemd (root, systemd, a C compiler)
+	$(BIN)/pytest tests/node
+
 .PHONY: e2e
 e2e: venv image ## a real cluster is set up and pulls (root, systemd, Go, gcloud, kubectl, containerd, docker-registry)
 	$(BIN)/python tests/kubelet/build.py cluster
 	@PYTHONPATH=tests $(BIN)/python -m clients.charts build
-	$(BIN)/pytest tests/node tests/cluster --durations=10
+	$(BIN)/pytest tests/cluster --durations=10
 
 .PHONY: e2e-1.33
 e2e-1.33: venv ## Kubernetes 1.33, where tokens for pulls are alpha

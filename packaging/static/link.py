@@ -134,7 +134,10 @@ def _link(parts: Parts, inputs: list[Path], target: Path, log: Path) -> None:
         env=parts.tools.env,
     )
     linked.chmod(0o755)
-    shutil.move(linked, target)
+    # The cache may be on another file system, and the file that is there may be running.
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.move(linked, partial)
+    partial.replace(target)
 
 
 def _compile(parts: Parts, log: Path) -> list[Path]:
