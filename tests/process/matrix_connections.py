@@ -86,7 +86,15 @@ PROXIES: list[Case] = [
         "proxy says 407 to a password", "PROXY-AUTH", through("http://u:p@{proxy}"), refusing(407)
     ),
     case("proxy says 403", "PROXY-DENIED", through("http://{proxy}"), refusing(403)),
-    case("proxy says 502", "PROXY-DENIED", through("http://{proxy}"), refusing(502)),
+    *(
+        case(
+            f"proxy says {status}",
+            "PROXY-UNAVAILABLE",
+            raw_proxy(says(b"HTTP/1.1 %d x\r\n\r\n" % status)),
+            tries=4,
+        )
+        for status in (500, 502, 503, 504)
+    ),
     case("proxy says 302", "PROXY-DENIED", raw_proxy(says(b"HTTP/1.1 302 Found\r\n\r\n"))),
     case(
         "proxy says 200 and closes",
@@ -102,9 +110,14 @@ PROXIES: list[Case] = [
         "PROXY-ANSWER",
         raw_proxy(says(b"HTTP/1.1 200 " + b"O" * 65536)),
     ),
-    case("proxy closes", "PROXY-ANSWER", raw_proxy(says(b""))),
-    case("proxy closes in its answer", "PROXY-ANSWER", raw_proxy(says(b"HTTP/1.1 200"))),
-    case("proxy resets", "PROXY-ANSWER", raw_proxy(resets())),
+    case("proxy closes", "PROXY-UNAVAILABLE", raw_proxy(says(b"")), tries=4),
+    case(
+        "proxy closes in its answer",
+        "PROXY-UNAVAILABLE",
+        raw_proxy(says(b"HTTP/1.1 200")),
+        tries=4,
+    ),
+    case("proxy resets", "PROXY-UNAVAILABLE", raw_proxy(resets()), tries=4),
     case("proxy is silent", "PROXY-TIMEOUT", raw_proxy(then_waits(b"")), budget(1)),
     case(
         "proxy is silent in its answer", "PROXY-TIMEOUT", raw_proxy(then_waits(b"HTTP")), budget(1)

@@ -1,5 +1,6 @@
 """No secret leaves by any other way than a success's stdout, whatever a peer says or repeats."""
 
+import json
 import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -217,6 +218,35 @@ def test_an_echo_of_iam_is_masked(scene: Scene, echo: str) -> None:
     with RawServer(echoing(IAM_ECHOES[echo])) as iam:
         ended = impersonated(scene, iam)
         assert scene.planted.federated.encode() in iam.requests[0]
+    scene.check_failure(ended)
+
+
+UNUSABLE: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda body: http(body[:-1]),
+    "cut in the token": lambda body: http(body[:60]),
+    "with more behind": lambda body: http(body + b"<script></script>"),
+    "twice": lambda body: http(body * 2),
+    "in a list": lambda body: http(b"[" + body + b"]"),
+    "in UTF-16": lambda body: http(body.decode().encode("utf-16")),
+    "named a page": lambda body: http(body[:-1], "Content-Type: text/html"),
+    "named plain text": lambda body: http(body[:-1], "Content-Type: text/plain"),
+}
+
+
+@pytest.mark.parametrize("change", UNUSABLE)
+@pytest.mark.parametrize("api", ["STS", "IAM"])
+def test_a_new_token_in_an_answer_that_is_no_json_is_not_quoted(
+    scene: Scene, api: str, change: str
+) -> None:
+    """Google said yes and something on the way broke its answer: nobody knows this token yet."""
+    tokens = {"STS": scene.planted.federated, "IAM": scene.planted.access}
+    field = {"STS": "access_token", "IAM": "accessToken"}[api]
+    answer = UNUSABLE[change](json.dumps({field: tokens[api], "x": 1}).encode())
+    with RawServer(says(answer)) as server:
+        if api == "STS":
+            ended = scene.run(GCP_STS_ENDPOINT=server.url)
+        else:
+            ended = impersonated(scene, server)
     scene.check_failure(ended)
 
 

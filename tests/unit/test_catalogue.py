@@ -64,6 +64,19 @@ def test_entry_reads_well(code: str) -> None:
     assert "  " not in texts
 
 
+@pytest.mark.parametrize("code", OWN)
+def test_what_the_kubelet_must_be_told_ends_in_a_restart(code: str) -> None:
+    """It reads them at its start only: without one the fix would seem to be none."""
+    fix = OWN[code].fix
+    told = re.search(
+        r"CredentialProviderConfig|tokenAttributes with|narrow matchImages|NO_PROXY"
+        r"|(?:set|raise|correct|point) (?:host and port of )?[A-Z]{3,}_[A-Z_]+",
+        fix,
+    )
+    if told or code.startswith("SETTINGS-"):
+        assert "restart the kubelet" in fix
+
+
 def test_plugin_raises_what_is_in_the_catalogue() -> None:
     """A failure without a message would be a traceback on a node."""
     codes = set[str]().union(*(raised(path) for path in (PACKAGE / "plugin").glob("*.py")))

@@ -1,6 +1,7 @@
 """connect: names, addresses and who did not answer."""
 
 import _socket
+import errno
 import socket
 
 import pytest
@@ -72,6 +73,19 @@ def test_what_the_resolver_says(monkeypatch: pytest.MonkeyPatch, number: int, co
         open_socket(parse_authority("a.example", 443), Progress(Deadline(1)))
     assert caught.value.code == code
     assert caught.value.evidence == {"host": "a.example", "error": "as the resolver says it"}
+
+
+def test_a_resolver_that_this_machine_does_not_let_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EAI_SYSTEM (no socket, no resolv.conf that can be read) comes as a plain OSError."""
+
+    def getaddrinfo(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(_socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(Failure) as caught:
+        open_socket(parse_authority("a.example", 443), Progress(Deadline(1)))
+    assert caught.value.code == "DNS-AGAIN"
+    assert caught.value.evidence == {"host": "a.example", "error": "Permission denied"}
 
 
 def test_nobody_listens(environment: Environment, issuer: Issuer) -> None:

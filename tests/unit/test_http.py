@@ -249,6 +249,19 @@ def test_no_budget_left_for_another_try(
     assert len(server.received) == 1
 
 
+def test_a_try_that_would_be_too_short_is_not_made(
+    environment: Environment, google: Emulator, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end in a time-out wherever it is just then, and hide what Google said."""
+    monkeypatch.setattr(http_module, "pause", lambda _: 0.7)
+    environment["GCP_TIMEOUT"] = "1"
+    google.faults.set("status", status=503, path="/v1/token", times=1)
+    google.faults.set("stall", name="later", path="/v1/token")
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "STS-UNAVAILABLE"
+    assert len(google.log.entries("sts")) == 1
+
+
 def test_a_late_answer_leaves_time_for_another_try(
     google: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

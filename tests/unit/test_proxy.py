@@ -75,6 +75,11 @@ def test_what_of_a_proxy_is_secret() -> None:
         ("10.1.2.3", "10.0.0.0/8", True),
         ("11.1.2.3", "10.0.0.0/8", False),
         ("10.1.2.3", "10.0.0.0/x", False),
+        ("10.1.2.3", "10.0.0.0/\u00b2", False),
+        ("10.1.2.3", "10.1.2.3/33", False),
+        pytest.param(
+            "10.1.2.3", "10.0.0.0/" + "9" * 5000, False, id="more digits than int() takes"
+        ),
         ("10.1.2.3", "10.1.2.3", True),
         ("10.1.2.3", "10.1.2.3:443", True),
         ("10.1.2.3", "10.1.2.4", False),
@@ -119,23 +124,25 @@ def test_a_proxy_that_refuses(through_proxy: Environment, google: Emulator, issu
     ("answer", "code"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "PROXY-AUTH"),
-        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "PROXY-DENIED"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "PROXY-UNAVAILABLE"),
         (b"SSH-2.0-x\r\n\r\n", "PROXY-ANSWER"),
-        (b"HTTP/1.1 200", "PROXY-ANSWER"),
-        (b"", "PROXY-ANSWER"),
+        (b"220 smtp\r\n", "PROXY-ANSWER"),
+        (b"HTTP/1.1 200", "PROXY-UNAVAILABLE"),
+        (b"", "PROXY-UNAVAILABLE"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 9000, "PROXY-ANSWER"),
-        (RESET, "PROXY-ANSWER"),
+        (RESET, "PROXY-UNAVAILABLE"),
     ],
 )
 def test_answers_to_connect(
     through_proxy: Environment, issuer: Issuer, answer: bytes, code: str
 ) -> None:
-    """With a password, which is sent and never told."""
+    """With a password, which is sent and never told; only what may pass is tried again."""
     with answering(answer) as server:
         through_proxy["HTTPS_PROXY"] = f"http://user:s3cret%21@127.0.0.1:{server.port}"
         outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
     assert (outcome.code, outcome.error) == (1, code)
     assert b"Proxy-Authorization: Basic dXNlcjpzM2NyZXQh\r\n" in server.received[0]
+    assert len(server.received) == (4 if code == "PROXY-UNAVAILABLE" else 1)
     for secret in ("s3cret", "dXNlcjpzM2NyZXQh"):
         assert secret not in outcome.stderr
 

@@ -217,7 +217,8 @@ def test_tokens_are_masked(secret: str) -> None:
 
 def test_password_of_a_proxy_is_masked() -> None:
     """A URL's user and password go, its host stays."""
-    assert masked("http://user:pass@proxy:3128/") == "http://[REDACTED]@proxy:3128/"
+    for password in ("pass", "p@ss", "pass@"):
+        assert masked(f"http://user:{password}@proxy:3128/") == "http://[REDACTED]@proxy:3128/"
 
 
 def test_evidence_is_short_and_printable() -> None:

@@ -91,6 +91,19 @@ def test_a_directory_of_plain_files(
     assert outcome.code == 0, outcome.stderr
 
 
+def test_a_file_of_a_directory_that_is_none(
+    environment: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
+) -> None:
+    """Among many, the one that cannot be loaded is named."""
+    (tmp_path / "google.pem").write_bytes(google.ca_pem.read_bytes())
+    (tmp_path / "other.crt").write_text("in another form")
+    del environment["SSL_CERT_FILE"]
+    environment["SSL_CERT_DIR"] = str(tmp_path)
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "TLS-STORE"
+    assert f"loaded from {tmp_path}/other.crt: " in outcome.stderr
+
+
 def test_a_hashed_directory(
     environment: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
 ) -> None:

@@ -298,8 +298,9 @@ FOREIGN = {
         "the registry refuses the credential itself",
         "A credential was sent and not accepted: an expired access token, one of a disabled pool, "
         "or another credential that was tried first, such as a stale imagePullSecret.",
-        "remove stale imagePullSecrets from pod and ServiceAccount; let the kubelet keep "
-        "credentials no longer than the plugin says (cacheDuration)",
+        "remove stale imagePullSecrets from pod and ServiceAccount; where there are none, see that "
+        "the pool is not disabled: gcloud iam workload-identity-pools describe POOL "
+        "--location=global",
     ),
     "REGISTRY-FORBIDDEN": _message(
         REGISTRY,

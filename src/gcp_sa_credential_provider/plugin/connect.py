@@ -129,8 +129,8 @@ def parse_endpoint(text: str) -> Endpoint:
 def open_socket(address: Address, progress: Progress) -> Socket:
     """Resolve and connect, each address for its fair share of the time that is left.
 
-    Raises Failure DNS-FAILED, CONNECT-REFUSED, CONNECT-TIMEOUT or CONNECT-FAILED, the last
-    address's error as evidence.
+    Raises Failure DNS-FAILED, DNS-AGAIN, CONNECT-REFUSED, CONNECT-TIMEOUT or CONNECT-FAILED, the
+    last address's error as evidence.
     """
     host = address.host
     progress.enter("resolve", "DNS-TIMEOUT", host=host)
@@ -138,10 +138,11 @@ def open_socket(address: Address, progress: Progress) -> Socket:
         found = _socket.getaddrinfo(
             host.encode("ascii"), address.port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP
         )
-    except _socket.gaierror as error:
-        again = error.errno == _socket.EAI_AGAIN
+    except OSError as error:
+        # A gaierror, or for EAI_SYSTEM what the operating system did not let the resolver do.
+        final = isinstance(error, _socket.gaierror) and error.errno != _socket.EAI_AGAIN
         raise Failure(
-            "DNS-AGAIN" if again else "DNS-FAILED", host=host, error=error.strerror
+            "DNS-FAILED" if final else "DNS-AGAIN", host=host, error=error.strerror
         ) from None
     failure = Failure("CONNECT-FAILED", address=address, error="no address")
     for position, (family, kind, protocol, _, target) in enumerate(found):

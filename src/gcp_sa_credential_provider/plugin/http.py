@@ -4,6 +4,7 @@
 |---|---|
 | the name server did not answer | yes |
 | connection refused, reset or timed out; the answer cut off or late | yes |
+| the proxy's connection likewise; a proxy that answers 5xx | yes |
 | 408, 429, 5xx | yes, after Retry-After |
 | any other status, redirects included | no |
 | no such name; a certificate that does not verify; no HTTP; too large | no |
@@ -27,6 +28,7 @@ TRIES = 4
 LARGEST_BODY = 65536  # bytes
 _LARGEST_HEAD = 16384  # bytes
 _MOST_INTERIM = 4  # answers of the 1xx class before the one that counts
+_LEAST_TRY = 0.5  # seconds; a shorter one would tell of itself, not of what is wrong
 _ANSWER_SECONDS = 2.0  # for handshake, request and answer at least, and half of what is left
 
 _TRANSIENT = (
@@ -40,6 +42,7 @@ _TRANSIENT = (
     "ANSWER-TIMEOUT",
     "PROXY-UNREACHABLE",
     "PROXY-TIMEOUT",
+    "PROXY-UNAVAILABLE",
 )
 _AT_THE_PROXY = {"CONNECT-REFUSED": "connection refused", "CONNECT-TIMEOUT": "no answer"}
 
@@ -96,8 +99,8 @@ def post(
 
 
 def _gives_up(attempt: int, wait: float, progress: Progress) -> bool:
-    """Whether there is no try left, or no time for it: the kubelet comes again anyway."""
-    return attempt == TRIES or wait >= progress.deadline.left()
+    """Whether there is no try left, or no time for one: the kubelet comes again anyway."""
+    return attempt == TRIES or wait + _LEAST_TRY >= progress.deadline.left()
 
 
 def _once(service: Service, message: bytes, progress: Progress) -> Answer:

@@ -40,6 +40,8 @@ _PROVIDER_FORM = (
     "//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL"
     "/providers/PROVIDER"
 )
+# The kubelet reads its CredentialProviderConfig, env included, at its start only.
+_RESTART = "; then restart the kubelet"
 _GAVE_UP = "This is how the last of up to four tries within GCP_TIMEOUT ended."
 _TO_GOOGLE = "sts.googleapis.com (and iamcredentials.googleapis.com for impersonation), port 443"
 
@@ -88,7 +90,7 @@ MESSAGES = {
         "ServiceAccount tokens come with v1 only; the kubelet sends the version that its "
         "CredentialProviderConfig names for this provider.",
         "set apiVersion: credentialprovider.kubelet.k8s.io/v1 at this provider in the kubelet's "
-        "CredentialProviderConfig",
+        "CredentialProviderConfig" + _RESTART,
     ),
     "REQUEST-FIELD": _message(
         KUBELET,
@@ -109,7 +111,8 @@ MESSAGES = {
         "requireServiceAccount: false it runs this program without one for pods that have no "
         "ServiceAccount, such as static pods. The node's own identity is never used instead.",
         "give this provider tokenAttributes with serviceAccountTokenAudience and "
-        "requireServiceAccount: true; pull images of static pods in another way",
+        "requireServiceAccount: true and restart the kubelet; pull images of static pods in "
+        "another way",
     ),
     "REQUEST-TOKEN": _message(
         KUBELET,
@@ -123,14 +126,14 @@ MESSAGES = {
         "The kubelet asked for a registry that the configuration does not name as Google's: "
         "matchImages is wider than GCP_REGISTRIES.",
         "narrow matchImages to Google's registries, or add the registry's host to GCP_REGISTRIES "
-        "if it may see tokens of this pool",
+        "if it may see tokens of this pool" + _RESTART,
     ),
     "ACCOUNT-NAME": _message(
         SETTINGS,
         "{where} names no Google service account: {value} ({slip})",
         "The account to impersonate is given by e-mail or numeric id. From an annotation it is "
         "text of whoever may edit the ServiceAccount, so it is checked strictly.",
-        "set it to NAME@PROJECT_ID.iam.gserviceaccount.com",
+        "set it to NAME@PROJECT_ID.iam.gserviceaccount.com (for a variable restart the kubelet)",
     ),
     "STDOUT-CLOSED": _message(
         KUBELET,
@@ -169,7 +172,8 @@ MESSAGES = {
         SETTINGS,
         "GCP_AUDIENCE is not set",
         "It names the workload identity provider that takes this cluster's tokens.",
-        f"set it under env of this provider in the CredentialProviderConfig: {_PROVIDER_FORM}",
+        f"set it under env of this provider in the CredentialProviderConfig: {_PROVIDER_FORM}"
+        + _RESTART,
     ),
     "SETTINGS-AUDIENCE": _message(
         SETTINGS,
@@ -177,45 +181,47 @@ MESSAGES = {
         "Google knows a provider by one exact name; a project ID, a pool, a left-over "
         "placeholder or another prefix name nothing.",
         f"use {_PROVIDER_FORM} (gcloud iam workload-identity-pools providers describe prints "
-        "what follows //iam.googleapis.com/)",
+        "what follows //iam.googleapis.com/)" + _RESTART,
     ),
     "SETTINGS-REGISTRIES": _message(
         SETTINGS,
         "GCP_REGISTRIES has a pattern that cannot be used: {pattern} ({reason})",
         "Its patterns say which registries may be given a Google token. They follow the "
         "kubelet's rules for matchImages, and wildcards stand in Google's own names only.",
-        "write hosts such as *-docker.pkg.dev or europe-docker.pkg.dev, separated by commas",
+        "write hosts such as *-docker.pkg.dev or europe-docker.pkg.dev, separated by commas"
+        + _RESTART,
     ),
     "SETTINGS-REGISTRIES-MISSING": _message(
         SETTINGS,
         "GCP_REGISTRIES is not set for the universe {universe}",
         "Only googleapis.com has known registries; another universe has its own.",
-        "set GCP_REGISTRIES to the registry's host, such as docker.s3nsregistry.fr",
+        "set GCP_REGISTRIES to the registry's host, such as docker.s3nsregistry.fr" + _RESTART,
     ),
     "SETTINGS-ENDPOINT": _message(
         SETTINGS,
         "{variable} is not a usable base URL: {reason}",
         "It replaces the address of a Google API: regional, private, or the emulator.",
-        "use https://HOST or https://HOST:PORT, without a path",
+        "use https://HOST or https://HOST:PORT, without a path" + _RESTART,
     ),
     "SETTINGS-PROXY": _message(
         SETTINGS,
         "{variable} names no usable proxy: {reason}",
         "Only plain http proxies can be used. The value is not shown: it may hold a password.",
-        "set it to http://[USER:PASSWORD@]HOST:PORT, or unset it for this provider",
+        "set it to http://[USER:PASSWORD@]HOST:PORT, or unset it for this provider" + _RESTART,
     ),
     "SETTINGS-VALUE": _message(
         SETTINGS,
         "{variable} is {value}, not {expected}",
         "A variable of this provider has a value that cannot be meant.",
-        "correct it under env of this provider in the CredentialProviderConfig",
+        "correct it under env of this provider in the CredentialProviderConfig" + _RESTART,
     ),
     "TLS-STORE": _message(
         SETTINGS,
         "no certificates to trust could be loaded from {store}: {error}",
         "Google's certificate is checked against the node's trust store; there is none, or "
         "SSL_CERT_FILE or SSL_CERT_DIR points elsewhere.",
-        "install the ca-certificates package on the node, or correct SSL_CERT_FILE",
+        "install the ca-certificates package on the node, or correct SSL_CERT_FILE and restart the "
+        "kubelet",
     ),
     # Network.
     "DNS-FAILED": _message(
@@ -223,12 +229,13 @@ MESSAGES = {
         "{host} cannot be resolved: {error}",
         "The node's resolver answered that there is no such name.",
         "check /etc/resolv.conf on the node, GCP_STS_ENDPOINT and GCP_IAM_CREDENTIALS_ENDPOINT; "
-        "behind a proxy set HTTPS_PROXY",
+        "behind a proxy set HTTPS_PROXY" + _RESTART,
     ),
     "DNS-AGAIN": _message(
         NETWORK,
         "{host} cannot be resolved for now: {error}",
-        "No name server of the node answered. " + _GAVE_UP,
+        "No name server of the node answered, or the node did not let the resolver ask one. "
+        + _GAVE_UP,
         "check /etc/resolv.conf on the node and whether its name servers answer",
     ),
     "DNS-TIMEOUT": _message(
@@ -241,25 +248,27 @@ MESSAGES = {
         NETWORK,
         "{address} refused the connection",
         "A host is there and nothing listens on that port, or a firewall rejects. " + _GAVE_UP,
-        f"let the node reach {_TO_GOOGLE}, or set HTTPS_PROXY; check GCP_STS_ENDPOINT if set",
+        f"let the node reach {_TO_GOOGLE}, or set HTTPS_PROXY or correct GCP_STS_ENDPOINT and "
+        "restart the kubelet",
     ),
     "CONNECT-TIMEOUT": _message(
         NETWORK,
         "{address} did not answer the connection ({addresses} addresses tried)",
         "Packets are dropped on the way, by a firewall or a missing route. " + _GAVE_UP,
-        f"let the node reach {_TO_GOOGLE}, or set HTTPS_PROXY",
+        f"let the node reach {_TO_GOOGLE}, or set HTTPS_PROXY and restart the kubelet",
     ),
     "CONNECT-FAILED": _message(
         NETWORK,
         "no connection to {address}: {error}",
         "The operating system could not connect: no route, or no such network. " + _GAVE_UP,
-        f"let the node reach {_TO_GOOGLE}, or set HTTPS_PROXY",
+        f"let the node reach {_TO_GOOGLE}, or set HTTPS_PROXY and restart the kubelet",
     ),
     "PROXY-UNREACHABLE": _message(
         NETWORK,
         "the proxy {proxy} cannot be reached: {error}",
         "HTTPS_PROXY is set, so the way to Google leads through this proxy. " + _GAVE_UP,
-        "correct HTTPS_PROXY, or start the proxy; for a direct way name the host in NO_PROXY",
+        "start the proxy, or correct HTTPS_PROXY (for a direct way name the host in NO_PROXY) and "
+        "restart the kubelet",
     ),
     "PROXY-TIMEOUT": _message(
         NETWORK,
@@ -271,27 +280,35 @@ MESSAGES = {
         NETWORK,
         "the proxy {proxy} wants a user and password (407; {sent})",
         "The proxy asks for authentication, or refused what HTTPS_PROXY holds.",
-        "set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, special characters as %XX",
+        "set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, special characters as %XX" + _RESTART,
     ),
     "PROXY-DENIED": _message(
         NETWORK,
         "the proxy {proxy} refused the tunnel to {target}: {status}",
-        "The proxy's rules do not allow this host, or it cannot reach it.",
+        "The proxy's rules do not allow this host.",
         f"allow {_TO_GOOGLE} on the proxy",
+    ),
+    "PROXY-UNAVAILABLE": _message(
+        NETWORK,
+        "the proxy {proxy} could not open the tunnel to {target}: {error}",
+        "The proxy broke the connection off, or answered that it cannot reach the host itself "
+        "(5xx). " + _GAVE_UP,
+        f"look at the proxy's own log: it must resolve and reach {_TO_GOOGLE}; if it knows nothing "
+        "of this, correct host and port of HTTPS_PROXY and restart the kubelet",
     ),
     "PROXY-ANSWER": _message(
         NETWORK,
         "what {proxy} answered to CONNECT is no proxy's answer: {answer}",
-        "HTTPS_PROXY points to something that is not an http proxy, or it broke off.",
-        "correct host and port of HTTPS_PROXY",
+        "HTTPS_PROXY points to something that is not an http proxy.",
+        "correct host and port of HTTPS_PROXY" + _RESTART,
     ),
     "TLS-UNTRUSTED": _message(
         NETWORK,
         "the certificate of {address} is not trusted: {error} (trust store: {store})",
         "The server's certificate was signed by an authority that the node does not trust: a "
         "proxy that opens TLS, an old trust store, or not Google at all.",
-        "if a company proxy opens TLS, point SSL_CERT_FILE to a bundle with its authority; "
-        "otherwise renew the node's ca-certificates",
+        "if a company proxy opens TLS, point SSL_CERT_FILE to a bundle with its authority and "
+        "restart the kubelet; otherwise renew the node's ca-certificates",
     ),
     "TLS-HOSTNAME": _message(
         NETWORK,
@@ -329,7 +346,8 @@ MESSAGES = {
         NETWORK,
         "{address} did not answer in time",
         "The request was sent and no complete answer came. " + _GAVE_UP,
-        "try again; if it stays, check the way to Google, or raise GCP_TIMEOUT (at most 55)",
+        "try again; if it stays, check the way to Google, or raise GCP_TIMEOUT (at most 55) and "
+        "restart the kubelet",
     ),
     "ANSWER-CUT": _message(
         NETWORK,
@@ -378,14 +396,15 @@ MESSAGES = {
         NETWORK,
         "GCP_TIMEOUT ran out while {doing}",
         "The whole exchange has this many seconds, so that the kubelet's 60 never end it mutely.",
-        "try again; if it stays, raise GCP_TIMEOUT (at most 55) and check the way to Google",
+        "try again; if it stays, check the way to Google, or raise GCP_TIMEOUT (at most 55) and "
+        "restart the kubelet",
     ),
     # Refusals of the Security Token Service.
     "STS-AUDIENCE-FORMAT": _message(
         STS,
         "Google takes {provider} for no provider's name: {text}",
         "The name has a form that Google does not know.",
-        f"use {_PROVIDER_FORM}, with the project's number",
+        f"use {_PROVIDER_FORM}, with the project's number" + _RESTART,
     ),
     "STS-TARGET": _message(
         STS,
@@ -402,8 +421,8 @@ MESSAGES = {
         "The kubelet asks for a token with serviceAccountTokenAudience; that text must be one of "
         "the provider's allowed audiences. With none listed there, the provider's own name "
         "counts, with or without https:. A list turns that default off.",
-        "make serviceAccountTokenAudience equal to GCP_AUDIENCE and add it to the provider's "
-        "allowed audiences, or empty that list; the nodes' RBAC rule "
+        "make serviceAccountTokenAudience equal to GCP_AUDIENCE (then restart the kubelet) and add "
+        "it to the provider's allowed audiences, or empty that list; the nodes' RBAC rule "
         "(request-serviceaccounts-token-audience) must name the same text",
     ),
     "STS-ISSUER": _message(
@@ -468,8 +487,7 @@ MESSAGES = {
         STS,
         "Google throttles exchanges of this project: {text}",
         "A project has 6000 exchanges a minute. " + _GAVE_UP,
-        "use cacheType: ServiceAccount (from Kubernetes 1.34 on) so that the kubelet caches; "
-        "pulls recover by themselves",
+        "wait: the kubelet tries again; use cacheType: ServiceAccount (from Kubernetes 1.34 on)",
     ),
     "STS-DISABLED": _message(
         STS,
@@ -504,14 +522,15 @@ MESSAGES = {
         IAM,
         "Google knows no service account {account}: {text}",
         "The e-mail or id names no account, or a deleted one.",
-        "correct GCP_SERVICE_ACCOUNT or the ServiceAccount's annotation",
+        "correct the ServiceAccount's annotation, or GCP_SERVICE_ACCOUNT and restart the kubelet",
     ),
     "IAM-LIFETIME": _message(
         IAM,
         "{account} gives no tokens for {seconds} seconds: {text}",
         "More than an hour needs the organisation policy "
         "constraints/iam.allowServiceAccountCredentialLifetimeExtension for the account.",
-        "set GCP_SERVICE_ACCOUNT_LIFETIME to 3600 or less, or extend the policy",
+        "set GCP_SERVICE_ACCOUNT_LIFETIME to 3600 or less and restart the kubelet, or extend the "
+        "policy",
     ),
     "IAM-TOKEN": _message(
         IAM,

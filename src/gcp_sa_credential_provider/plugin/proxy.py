@@ -16,6 +16,7 @@ from gcp_sa_credential_provider.plugin.connect import (
     parse_authority,
 )
 from gcp_sa_credential_provider.plugin.failure import Failure
+from gcp_sa_credential_provider.plugin.names import only
 from gcp_sa_credential_provider.plugin.value import Value
 
 _LARGEST_ANSWER = 16384  # bytes
@@ -79,9 +80,11 @@ def secrets_of(text: str) -> "list[str]":
 def _in_block(address: bytes, block: str) -> bool:
     network, _, bits = block.partition("/")
     prefix = packed(network)
-    if prefix is None or len(prefix) != len(address) or not bits.isdigit():
+    if prefix is None or len(prefix) != len(address):
         return False
-    shift = max(0, len(address) * 8 - int(bits))
+    if not (only("0123456789", bits) and len(bits) <= 3 and int(bits) <= len(address) * 8):
+        return False
+    shift = len(address) * 8 - int(bits)
     return int.from_bytes(address, "big") >> shift == int.from_bytes(prefix, "big") >> shift
 
 
@@ -117,20 +120,26 @@ def _names(item: str, host: str, port: int) -> bool:
 
 
 def open_tunnel(stream: Stream, proxy: Proxy, target: Address) -> None:
-    """Ask the proxy for a tunnel to `target`. Raises Failure PROXY-AUTH, -DENIED or -ANSWER."""
+    """Ask the proxy for a tunnel to `target`.
+
+    Raises Failure PROXY-AUTH, -DENIED, -ANSWER, or -UNAVAILABLE for what may pass by itself.
+    """
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    answer = b""
+    answer, cut = b"", ""
     try:
         stream.send("\r\n".join([*lines, "", ""]).encode("ascii"))
         while b"\r\n\r\n" not in answer and len(answer) <= _LARGEST_ANSWER:
             received = stream.receive()
             if not received:
+                cut = "the connection was closed"
                 break
             answer += received
     except ConnectionError as error:
-        answer += str(error.strerror).encode("ascii", "replace")
+        cut = str(error.strerror)
+    if cut and b"HTTP/1.".startswith(answer[:7]):
+        raise Failure("PROXY-UNAVAILABLE", proxy=proxy.address, target=target, error=cut)
     line, _, _ = answer.partition(b"\r\n")
     version, _, status = line.decode("latin-1").partition(" ")
     if not version.startswith("HTTP/1.") or b"\r\n\r\n" not in answer:
@@ -138,5 +147,7 @@ def open_tunnel(stream: Stream, proxy: Proxy, target: Address) -> None:
     if status.startswith("407"):
         sent = "a user and password were sent" if proxy.authorization else "none was sent"
         raise Failure("PROXY-AUTH", proxy=proxy.address, sent=sent)
+    if status.startswith("5"):
+        raise Failure("PROXY-UNAVAILABLE", proxy=proxy.address, target=target, error=status)
     if not status.startswith("2"):
         raise Failure("PROXY-DENIED", proxy=proxy.address, target=target, status=status)

@@ -181,13 +181,15 @@ class TrustStore:
             elif self._file:
                 path = self._file
                 context.load_verify_locations(path, None, None)
-            for path in self._dirs:
-                if _is_hashed(path):
-                    context.load_verify_locations(None, path, None)
+            for directory in self._dirs:
+                path = directory
+                if _is_hashed(directory):
+                    context.load_verify_locations(None, directory, None)
                 else:
-                    for name in sorted(posix.listdir(path)):
+                    for name in sorted(posix.listdir(directory)):
                         if name.endswith((".pem", ".crt")):
-                            context.load_verify_locations(f"{path}/{name}", None, None)
+                            path = f"{directory}/{name}"
+                            context.load_verify_locations(path, None, None)
         except OSError as error:  # _ssl.SSLError is one
             reason = getattr(error, "reason", None) or error.strerror
             raise Failure("TLS-STORE", store=path, error=reason) from None
