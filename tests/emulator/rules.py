@@ -244,7 +244,9 @@ RULES: dict[str, Rule] = {
         "documented",
         "fluxcd/pkg, docker/login-action, kubernetes/cloud-provider-gcp",
     ),
-    "registry-challenge": Rule("401 with realm, service and scope", "measured", WIRE),
+    "registry-challenge": Rule(
+        "401 with a realm, at a repository with service and scope too", "measured", WIRE
+    ),
     "registry-anonymous": Rule("403 Unauthenticated request", "measured", WIRE),
     "registry-no-grant": Rule("403 Permission … denied, also for no repository", "measured", WIRE),
     "registry-absent": Rule("codes for images that are not there", "assumed", OCI),

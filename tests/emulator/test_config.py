@@ -208,6 +208,14 @@ def test_pool_limits(members: dict[str, str]) -> None:
             world("", workloadIdentityPools=[{"name": POOL, "state": "GONE"}]),
             "c.yaml: workloadIdentityPools[0]: state: must be ACTIVE or DELETED (not 'GONE').",
         ),
+        (
+            world("", workloadIdentityPools=[{"name": POOL, "expireTime": "soon"}]),
+            "workloadIdentityPools[0]: expireTime: must be a time with its zone (not 'soon').",
+        ),
+        (
+            world("", workloadIdentityPools=[{"name": POOL, "mode": "TRUST_DOMAIN"}]),
+            "c.yaml: workloadIdentityPools[0]: mode: must be FEDERATION_ONLY or MODE_UNSPECIFIED",
+        ),
         (with_oidc(allowedAudiences=[3]), "oidc: allowedAudiences: must be a list of texts"),
         (
             world("", repositories=[{"name": REPOSITORY, "images": ["Hello"]}]),

@@ -1,12 +1,15 @@
 """The control API, as a test in another process or language uses it."""
 
+import base64
+import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
-from emulator.world import AUDIENCE, PRINCIPAL, REPOSITORY, exchange, world
+from emulator.world import AUDIENCE, PRINCIPAL, REPOSITORY, exchange, request_of, world
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
@@ -67,6 +70,77 @@ def test_log(google: Emulator, client: httpx.Client, control: httpx.Client, issu
     assert control.get("/log").json() == {"entries": []}
 
 
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ({"kid": float("nan")}, {"iss": float("nan"), "sub": ["\ud800"]}),
+        ({"kid": "\ud800"}, {"iss": "x"}),
+        ({"alg": "\ud800"}, {"iss": "x", "sub": 1e999}),
+    ],
+)
+def test_the_log_of_a_token_of_nobody(
+    google: Emulator,
+    client: httpx.Client,
+    control: httpx.Client,
+    header: dict[str, Any],
+    claims: dict[str, Any],
+) -> None:
+    """A stranger's evidence never makes the log unreadable."""
+    parts = (json.dumps(part).encode() for part in (header, claims))
+    token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+    assert exchange(client, google, f"{token}.AAAA").status_code == 400
+    [entry] = control.get("/log").json()["entries"]
+    assert entry["status"] == 400
+    assert client.get(google.endpoints["control"].replace("_emulator", "")).status_code == 200
+
+
+def test_fields_of_an_exchange_that_nothing_can_write(
+    google: Emulator, client: httpx.Client, control: httpx.Client
+) -> None:
+    """Refused before they are noted."""
+    fields = json.dumps({**request_of("x"), "audience": "\ud800"})
+    answer = client.post(
+        f"{google.endpoints['sts']}/v1/token",
+        content=fields,
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.json()["error"] == "invalid_request"
+    assert len(control.get("/log").json()["entries"]) == 1
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        '{"freeze": NaN}',
+        '{"freeze": 1e30}',
+        '{"freeze": -1}',
+        '{"shift": 1%s}' % ("0" * 400),
+        '{"shift": 221845391999}',
+    ],
+)
+def test_clocks_that_show_nothing(control: httpx.Client, wanted: str) -> None:
+    """Every answer has a Date."""
+    before = control.get("/clock").json()
+    assert control.put("/clock", content=wanted).json()["error"].startswith("clock: ")
+    assert control.get("/clock").json()["offset"] == pytest.approx(before["offset"], abs=1)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        '{"kind": []}',
+        '{"kind": "status", "headers": {"Retry-After": 5}}',
+        '{"kind": "status", "headers": {"A": "b\\r\\nC: d"}}',
+        '{"kind": "latency", "seconds": Infinity}',
+        '{"kind": "latency", "seconds": 1%s}' % ("0" * 400),
+    ],
+)
+def test_faults_that_are_none(google: Emulator, control: httpx.Client, rule: str) -> None:
+    """Refused when they are set, not at the request that they meet."""
+    assert control.put("/faults/x", content=rule).status_code == 400
+    assert google.faults.listing() == []
+
+
 def test_config_and_grants(
     google: Emulator, client: httpx.Client, control: httpx.Client, issuer: Issuer, token: str
 ) -> None:
@@ -91,9 +165,11 @@ def test_config_and_grants(
         ({"resource": REPOSITORY, "role": READER, "member": "me"}, "'me' is not an IAM member"),
         ({"resource": "projects/x", "role": READER, "member": "allUsers"}, "no such resource"),
         ({"resource": REPOSITORY, "role": READER}, "'member' is missing"),
+        ({"resource": REPOSITORY, "role": "reader", "member": "allUsers"}, "is not a role name"),
+        ({"resource": REPOSITORY, "role": [], "member": "allUsers"}, "role: [] is no text"),
     ],
 )
-def test_wrong_grants(control: httpx.Client, grant: dict[str, str], error: str) -> None:
+def test_wrong_grants(control: httpx.Client, grant: dict[str, Any], error: str) -> None:
     """Each says what is wrong."""
     answer = control.put("/grants", json=grant)
     assert answer.status_code == 400

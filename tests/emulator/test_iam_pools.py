@@ -306,3 +306,15 @@ def test_old_operations_are_forgotten() -> None:
     first, *_ = (operations.start("p", "x", ("T", {}), 0, 0)["name"] for _ in range(1001))
     with pytest.raises(ApiError):
         operations.get(first, 0)
+
+
+def test_durations_and_texts_of_strangers(iam: httpx.Client) -> None:
+    """Refusals, however long or broken."""
+    pools = f"{PARENT}/workloadIdentityPools"
+    params = {"workloadIdentityPoolId": "stranger"}
+    for content in ('{"sessionDuration": "%ss"}' % ("9" * 5000), '{"displayName": "\\ud800"}'):
+        answer = iam.post(pools, params=params, content=content)
+        assert refusal(answer)[:2] == (400, "INVALID_ARGUMENT")
+    content = '{"accountId": "stranger", "serviceAccount": {"displayName": "\\ud800"}}'
+    answer = iam.post("projects/my-project/serviceAccounts", content=content)
+    assert refusal(answer)[:2] == (400, "INVALID_ARGUMENT")

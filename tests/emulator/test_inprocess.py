@@ -122,3 +122,19 @@ def test_token_lengths(issuer: Issuer) -> None:
     token = Tokens("ya29.d.").issue(Issued(None, frozenset(), 1), now=0)
     assert 900 < len(token) < 1100
     assert issuer.token(AUDIENCE) != token
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 100\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc"]
+)
+@pytest.mark.parametrize("path", ["/v1/token", "/v1/projects/my-project:getIamPolicy"])
+def test_a_client_that_goes_away(
+    google: Emulator, caplog: pytest.LogCaptureFixture, path: str, body: bytes
+) -> None:
+    """In the middle of its request: a line of the log, and no traceback."""
+    host, _, port = google.endpoints["http"]["sts"].removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\n%s" % (path.encode(), body))
+    [entry] = google.log.wait_for(bool)
+    assert entry["reason"] == "the client went away in the middle of its request"
+    assert caplog.records == []

@@ -1,5 +1,6 @@
 """Providers without uploaded keys: discovery and JWKS from a public issuer over https."""
 
+import base64
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,3 +173,18 @@ def test_nothing_is_fetched_unless_asked(
     fetching.set_options()
     assert "options.issuerFetch" in reason(fetching, client, issuer.token(AUDIENCE, iss=ISSUER))
     assert public.seen == []
+
+
+def test_a_kid_that_is_no_text(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
+    """Looked for among fetched keys as well."""
+    provider = {"oidc": {"issuerUri": ISSUER}}
+    google.load(
+        world(
+            issuer.jwks,
+            provider=provider,
+            options={"issuerFetch": {"hosts": {HOST: "127.0.0.1:1"}}},
+        )
+    )
+    head = base64.urlsafe_b64encode(b'{"alg":"RS256","kid":["x"]}').decode().rstrip("=")
+    token = ".".join([head, *issuer.token(AUDIENCE, iss=ISSUER).split(".")[1:]])
+    assert oauth_refusal(exchange(client, google, token)) == (400, "invalid_grant", TEXT)

@@ -87,6 +87,31 @@ def test_changes_are_there_again(tmp_path: Path, issuer: Issuer, files: Files) -
     ]
 
 
+def test_all_that_google_takes_is_there_again(tmp_path: Path, issuer: Issuer, files: Files) -> None:
+    """A pool's mode, and letters that JSON writes as two."""
+    directory, pools = tmp_path / "google", "projects/my-project/locations/global"
+    given = {"mode": "FEDERATION_ONLY", "displayName": "\N{OCTOPUS}" * 32}
+    with Emulator(directory, world(issuer.jwks), files=files) as google, iam(google) as client:
+        params = {"workloadIdentityPoolId": "octopus"}
+        client.post(f"{pools}/workloadIdentityPools", params=params, json=given)
+        before = client.get(f"{pools}/workloadIdentityPools/octopus").json()
+    assert before.items() >= given.items()
+    with Emulator(directory, files=files) as google, iam(google) as client:
+        assert client.get(f"{pools}/workloadIdentityPools/octopus").json() == before
+
+
+def test_an_empty_state_file(tmp_path: Path, issuer: Issuer) -> None:
+    """As mktemp makes it: nothing was saved yet, and the configuration counts."""
+    state = tmp_path / "state.json"
+    state.touch()
+    with (
+        Emulator(tmp_path / "g", world(issuer.jwks), files=Files(state=state)) as google,
+        iam(google) as client,
+    ):
+        assert client.get(PROVIDER).status_code == 200
+    assert state.stat().st_size > 0
+
+
 def test_killed_while_it_writes(tmp_path: Path, issuer: Issuer) -> None:
     """SIGKILL among changes: the file is whole and has all that was acknowledged."""
     configuration, state = tmp_path / "c.json", tmp_path / "state.json"
@@ -156,6 +181,9 @@ def test_a_file_that_is_no_state(tmp_path: Path) -> None:
     assert state.read_text() == '{"faults": []}'
     state.write_text("[]")
     with pytest.raises(ConfigError, match="must be a mapping"):
+        Emulator(tmp_path / "g", files=Files(state=state))
+    state.write_text('{"projects": [')
+    with pytest.raises(ConfigError, match=r"state\.json: is not JSON \(.*line 1.*remove it to"):
         Emulator(tmp_path / "g", files=Files(state=state))
 
 

@@ -51,9 +51,7 @@ def test_no_credential(google: Emulator, client: httpx.Client, path: str) -> Non
         "UNAUTHORIZED",
         "not authenticated: No credential was supplied.",
     )
-    assert answer.headers["www-authenticate"] == (
-        f'Bearer realm="https://{host}/v2/token",service="{host}"'
-    )
+    assert answer.headers["www-authenticate"] == f'Bearer realm="https://{host}/v2/token"'
 
 
 @pytest.mark.rule("registry-challenge")
@@ -273,3 +271,16 @@ def test_the_image_is_always_the_same() -> None:
     assert built_in() == first
     config = json.loads(first.blobs[json.loads(first.manifest)["config"]["digest"]])
     assert config["rootfs"]["type"] == "layers"
+
+
+def test_names_that_no_header_can_hold(google: Emulator, client: httpx.Client) -> None:
+    """A challenge without a scope."""
+    answer = get(client, google, "/v2/%E2%82%AC/x/y/manifests/latest")
+    assert denial(answer)[0] == 401
+    assert "scope" not in answer.headers["www-authenticate"]
+
+
+def test_a_page_of_very_many_tags(google: Emulator, client: httpx.Client, token: str) -> None:
+    """As many as there are."""
+    path = f"/v2/my-project/images/hello/tags/list?n={'9' * 5000}"
+    assert get(client, google, path, headers=bearer(token)).json()["tags"] == ["latest"]

@@ -74,6 +74,8 @@ def test_an_upload_in_pieces(pusher: httpx.Client) -> None:
     assert (first.status_code, first.headers["range"]) == (202, "0-999")
     again = pusher.patch(location, content=CONTENT[:1000], headers=headers)
     assert denial(again)[:2] == (416, "BLOB_UPLOAD_INVALID")
+    beyond = pusher.patch(location, headers={"Content-Range": f"{'9' * 5000}-{'9' * 5000}"})
+    assert denial(beyond)[:2] == (416, "BLOB_UPLOAD_INVALID")
     status = pusher.get(location)
     assert (status.status_code, status.headers["range"]) == (204, "0-999")
     digest = digest_of(CONTENT)

@@ -116,6 +116,29 @@ def test_no_iat_and_no_exp(
     assert oauth_refusal(answer) == (400, "invalid_grant", STALE.format(5))
 
 
+def test_times_far_apart(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
+    """Each is one that a clock can show; their difference is none."""
+    google.set_options(subjectTokenMaxSeconds=86400)
+    far = 17 * 10**307
+    answer = exchange(client, google, issuer.token(AUDIENCE, iat=-far, exp=far))
+    assert oauth_refusal(answer) == (400, "invalid_grant", STALE.format(-far))
+
+
+@pytest.mark.parametrize(
+    "claims", [{"sub": "\ud800"}, {"other": ["\ud800"]}, {"\ud800": 1}], ids=["sub", "value", "key"]
+)
+def test_half_a_letter(
+    google: Emulator, client: httpx.Client, issuer: Issuer, claims: dict[str, Any]
+) -> None:
+    """JSON can write one, UTF-8 cannot: the token is none."""
+    answer = exchange(client, google, issuer.token(AUDIENCE, **claims))
+    assert oauth_refusal(answer) == (
+        400,
+        "invalid_grant",
+        "The given credential is not a valid ID Token.",
+    )
+
+
 @pytest.mark.rule("text-connecting")
 def test_a_key_that_is_not_uploaded(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """The misleading text: the issuer is never asked."""

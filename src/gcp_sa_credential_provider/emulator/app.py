@@ -13,7 +13,7 @@ from email.utils import formatdate
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,6 +62,7 @@ def service_application(
             ApiError: _refused,
             Invalid: _refused,
             OSError: _refused,
+            ClientDisconnect: _gone,
             404: _not_found,
             405: _not_found,
         },
@@ -212,6 +213,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101  registered for these four only
     entry |= {"description": error.message, "reason": error.reason}
     return _json(error.code, error.body())
+
+
+async def _gone(request: Request, _: Exception) -> Response:
+    """Nobody reads this answer; the log says what became of the request."""
+    request.scope["entry"]["reason"] = "the client went away in the middle of its request"
+    return Response(status_code=400)
 
 
 async def _not_found(request: Request, _: Exception) -> Response:

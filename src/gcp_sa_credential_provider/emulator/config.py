@@ -7,6 +7,7 @@ reference is docs/emulator.md.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,10 +130,13 @@ def _projects(root: Node) -> dict[str, Project]:
 def _pools(root: Node, projects: Mapping[str, Project]) -> dict[str, Pool]:
     pools = {}
     for node in root.items("workloadIdentityPools"):
-        node.only(*_SHARED, "sessionDuration")
+        node.only(*_SHARED, "sessionDuration", "mode")
         name = node.named(_POOL, "projects/NUMBER/locations/global/workloadIdentityPools/POOL")
         name = _by_project(node, name, projects, "number")
-        pools[name] = _accepted(node, partial(pool_from, name, _checked(node)))
+        resource = _checked(node)
+        if "mode" in node.value:
+            resource["mode"] = node.choice("mode", "FEDERATION_ONLY", "MODE_UNSPECIFIED")
+        pools[name] = _accepted(node, partial(pool_from, name, resource))
     return pools
 
 
@@ -267,7 +271,20 @@ def _checked(node: Node) -> dict[str, Any]:
     for key in ("sessionDuration", "expireTime"):
         if key in node.value:
             resource[key] = node.text(key)
+    if "expireTime" in resource and not _is_timestamp(resource["expireTime"]):
+        raise ConfigError(
+            f"{node.where}: expireTime",
+            f"must be a time with its zone (not {resource['expireTime']!r})",
+            'write it as in "2027-01-31T12:00:00Z"',
+        )
     return resource
+
+
+def _is_timestamp(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _accepted(node: Node, build: Callable[[], _T]) -> _T:

@@ -4,8 +4,8 @@ Imports rejection. The rules only decide; `relay` acts on bytes and connections,
 meaning. Thread-safe: tests set rules while the emulator serves.
 """
 
-import math
 import random
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -167,7 +167,7 @@ class FaultRules:
 def rule_from(settings: Mapping[str, Any]) -> Rule:
     """A rule from its plain form. Raises Invalid."""
     kind = settings.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise Invalid("kind", f"unknown fault {kind!r}", f"use one of {', '.join(sorted(KINDS))}")
     allowed = ["kind", "name", "skip", "times", "probability", *_OWN_FIELDS.get(kind, ())]
     if kind in MEANING | BYTES:
@@ -183,6 +183,9 @@ def rule_from(settings: Mapping[str, Any]) -> Rule:
     return Rule(**{"name": kind, **settings})
 
 
+_MOST = 10**9
+"""Of seconds, bytes and times: what any clock and counter here can still hold."""
+_HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+: [\t -~]*", re.ASCII)
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "skip": (int,),
     "times": (int, type(None)),
@@ -204,9 +207,14 @@ def _check(key: str, value: Any) -> None:
         raise Invalid(key, f"must be {names}, not {value!r}", "correct it")
     if isinstance(value, int | float):
         least = {"chunk": 1, "status": 200}.get(key, 0)
-        most = {"status": 599, "probability": 1}.get(key, math.inf)
+        most = {"status": 599, "probability": 1}.get(key, _MOST)
         if not least <= value <= most:
             raise Invalid(key, f"{value!r} is out of range", f"give {least} to {most}")
+    if isinstance(value, dict) and key == "headers":
+        for name, text in value.items():
+            texts = isinstance(name, str) and isinstance(text, str)
+            if not texts or not _HEADER.fullmatch(f"{name}: {text}"):
+                raise Invalid(key, f"{name!r}: {text!r} is no header", "write texts of ASCII")
     if key == "which" and value not in CERTIFICATES:
         raise Invalid(key, f"no certificate {value!r}", f"use one of {', '.join(CERTIFICATES)}")
 

@@ -4,11 +4,11 @@ Imports state and rejection. Request and answer: IAM Credentials v1 API messages
 of the lifetime: third-party measurements against real Google, 2026-09-28.
 """
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import Any
 
+from gcp_sa_credential_provider.emulator import received
 from gcp_sa_credential_provider.emulator.call import Call, Method
 from gcp_sa_credential_provider.emulator.principals import Identity, ServiceAccountIdentity
 from gcp_sa_credential_provider.emulator.rejection import (
@@ -117,7 +117,7 @@ def _longest(google: Google, account: ServiceAccount) -> int:
 
 def _request(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(body)
+        request = received.loads(body)
     except (ValueError, RecursionError):
         request = None
     if not isinstance(request, dict):

@@ -5,14 +5,13 @@ public TLS chain and knows no limit on the number of keys; what it caches, and f
 not published: here until `cacheSeconds` have gone by, or a kid is not among the keys.
 """
 
-import json
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from gcp_sa_credential_provider.emulator import jwks
+from gcp_sa_credential_provider.emulator import jwks, received
 from gcp_sa_credential_provider.emulator.options import IssuerFetch
 
 TIMEOUT_SECONDS = 5
@@ -96,7 +95,7 @@ async def _document(client: httpx.AsyncClient, url: str, how: IssuerFetch) -> di
     except (httpx.HTTPError, ssl.SSLError, OSError) as error:
         raise FetchError(f"{url}: {error or type(error).__name__}") from error
     try:
-        document = json.loads(content)
+        document = received.loads(content)
     except (ValueError, RecursionError) as error:
         raise FetchError(f"{url} is not JSON") from error
     if not isinstance(document, dict):

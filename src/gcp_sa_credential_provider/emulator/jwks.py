@@ -5,12 +5,12 @@ uploaded JWKs"; third-party measurements against real Google, 2026-09-28 (key ty
 """
 
 import contextlib
-import json
 from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from gcp_sa_credential_provider.emulator import received
 from gcp_sa_credential_provider.emulator.rejection import Invalid
 
 FIELD = "oidc.jwksJson"
@@ -29,7 +29,7 @@ def parse(text: str, *, strict_members: bool = True) -> Keys:
     measurement saw a key with `x5c` accepted, hence the switch.
     """
     try:
-        document = json.loads(text)
+        document = received.loads(text)
     except (ValueError, RecursionError):
         document = None
     entries = document.get("keys") if isinstance(document, dict) else None

@@ -76,15 +76,35 @@ def restored(path: Path, configured: Any, source: str) -> config.Config:
 
     `configured`: the configuration's document. Raises ConfigError.
     """
-    if not path.exists():
+    saved = _saved(path)
+    if saved is None:
         return config.load(configured, source)
-    saved = config.document(path)
     for key in saved if isinstance(saved, dict) else ():
         if key not in RESOURCES:
             raise ConfigError(f"{path}: {key}", "unknown key", "name a state file of the emulator")
     config.load(configured, source)
     rest = {key: value for key, value in configured.items() if key not in RESOURCES}
     return config.load({**rest, **saved} if isinstance(saved, dict) else saved, str(path))
+
+
+def _saved(path: Path) -> Any:
+    """The file's document; None where nothing was saved yet. Raises ConfigError."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from error
+    if not content.strip():  # as mktemp makes it
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            str(path),
+            f"is not JSON ({error})",
+            "name a state file of the emulator, or remove it to begin with the configuration",
+        ) from error
 
 
 @contextmanager

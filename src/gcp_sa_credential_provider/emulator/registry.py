@@ -153,7 +153,7 @@ def _tags(google: Google, request: Request, target: Target) -> Response:
     tags = [tag for tag in tags if tag > last]
     name = request.url.path.removeprefix("/v2/").removesuffix("/tags/list")
     headers = {}
-    if wanted.isascii() and wanted.isdecimal() and int(wanted) < len(tags):
+    if re.fullmatch(r"[0-9]{1,9}", wanted) and int(wanted) < len(tags):
         tags = tags[: int(wanted)]
         if tags:
             url = f"/v2/{name}/tags/list?n={wanted}&last={tags[-1]}"
@@ -175,9 +175,13 @@ def _host(request: Request) -> str:
 def _challenge(request: Request) -> str:
     entry = request.scope["entry"]
     host = entry["host"]
-    challenge = f'Bearer realm="{entry["scheme"]}://{host}/v2/token",service="{host}"'
+    challenge = f'Bearer realm="{entry["scheme"]}://{host}/v2/token"'
+    if request.url.path in ("/v2", "/v2/"):
+        return challenge
+    challenge += f',service="{host}"'
     match = _PATH.fullmatch(request.url.path)
-    if match is None:
+    # What is no name of an image may hold letters that no header can.
+    if match is None or not _IMAGE.fullmatch(match["name"]):
         return challenge
     actions = "pull" if request.method in ("GET", "HEAD") else "pull,push"
     return f'{challenge},scope="repository:{match["name"]}:{actions}"'

@@ -275,11 +275,12 @@ def _audiences(name: str, allowed: list[str], options: Options) -> frozenset[str
 def _session_seconds(text: str | None) -> int | None:
     if text is None:
         return None
-    seconds = text.removesuffix("s")
-    if not text.endswith("s") or not seconds.isdecimal() or not 120 <= int(seconds) <= 43200:
+    written = re.fullmatch(r"([0-9]{1,9})s", text)
+    seconds = int(written[1]) if written else 0
+    if not 120 <= seconds <= 43200:
         raise Invalid(
             "sessionDuration",
             "The session duration must be between 2 minutes and 12 hours.",
             'write seconds, "120s" to "43200s"',
         )
-    return int(seconds)
+    return seconds

@@ -1,17 +1,17 @@
 """What all Google APIs over REST share: JSON bodies, update masks, pages.
 
-Imports rejection. Rules: Google's API Improvement Proposals 158 (pagination), 161 (field masks)
-and protobuf's JSON mapping; texts as Google's front end writes them.
+Imports received and rejection. Rules: Google's API Improvement Proposals 158 (pagination), 161
+(field masks) and protobuf's JSON mapping; texts as Google's front end writes them.
 """
 
 import base64
 import binascii
 import copy
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from gcp_sa_credential_provider.emulator import received
 from gcp_sa_credential_provider.emulator.rejection import ApiError
 
 Shape = Mapping[str, Any]
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 def body(content: bytes, shape: Shape) -> dict[str, Any]:
     """The JSON object of a body, in camelCase, checked against a shape. Raises ApiError 400."""
     try:
-        document = json.loads(content) if content.strip() else {}
+        document = received.loads(content) if content.strip() else {}
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "Invalid JSON payload received.", str(error)) from error
     if not isinstance(document, dict):

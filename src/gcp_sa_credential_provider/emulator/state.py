@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from gcp_sa_credential_provider.emulator.clock import Clock
-from gcp_sa_credential_provider.emulator.config import Config, check_member
+from gcp_sa_credential_provider.emulator.config import Config, check_member, check_role
 from gcp_sa_credential_provider.emulator.faults import FaultRules
 from gcp_sa_credential_provider.emulator.history import GRANT_SECONDS, REMOVAL_SECONDS, History
 from gcp_sa_credential_provider.emulator.issuers import Issuers
@@ -100,6 +100,7 @@ class Google:
         At once, or with the option `propagation` as late as at Google. `resource` is a full name
         (`projects/ID/…`). Raises ConfigError.
         """
+        check_role(resource, role)
         check_member(resource, member)
         self._change_policy(resource, lambda policy: granted(policy, role, member))
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from gcp_sa_credential_provider.emulator import client_auth, subject_token
+from gcp_sa_credential_provider.emulator import client_auth, received, subject_token
 from gcp_sa_credential_provider.emulator.call import Call, Method
 from gcp_sa_credential_provider.emulator.history import DISABLING_SECONDS, KEYS_SECONDS
 from gcp_sa_credential_provider.emulator.issuers import FetchError
@@ -51,7 +51,7 @@ def fields_of(body: bytes, content_type: str) -> tuple[dict[str, str], str]:
     """
     try:
         if content_type.partition(";")[0].strip().lower() == "application/json":
-            pairs, form = list(json.loads(body).items()), "json"
+            pairs, form = list(received.loads(body).items()), "json"
         else:
             pairs, form = parse_qsl(body.decode(), strict_parsing=bool(body)), "form"
     except (ValueError, AttributeError, RecursionError) as error:
@@ -98,7 +98,7 @@ async def exchange(google: Google, call: Call) -> dict[str, Any]:
     )
     keys = provider.keys
     if keys is None:
-        kid = signed.headers().get("kid")
+        kid = _text(signed.headers().get("kid"))
         try:
             keys = await google.issuers.keys(provider.issuer, kid, options.issuer_fetch, now)
         except FetchError as error:
@@ -247,10 +247,15 @@ def _evidence(token: str) -> Entry:
     except OAuthError:
         return {}
     return {
-        "kid": signed.headers().get("kid"),
-        "issuer": claims.get("iss"),
-        "subject": claims.get("sub"),
+        "kid": _text(signed.headers().get("kid")),
+        "issuer": _text(claims.get("iss")),
+        "subject": _text(claims.get("sub")),
     }
+
+
+def _text(value: Any) -> str | None:
+    """A text; None for whatever else a stranger wrote there."""
+    return value if isinstance(value, str) else None
 
 
 METHODS = (

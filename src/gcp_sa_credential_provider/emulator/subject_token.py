@@ -5,7 +5,6 @@ Imports joserfc, and the keys of jwks. Rules: STS discovery document (alg, kid, 
 Google, 2026-09-28. The order of the checks is assumed: issuer, audience, times, key, signature.
 """
 
-import json
 import math
 from collections.abc import Collection
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from joserfc import jws
 from joserfc.errors import JoseError
 
+from gcp_sa_credential_provider.emulator import received
 from gcp_sa_credential_provider.emulator.jwks import Keys
 from gcp_sa_credential_provider.emulator.rejection import OAuthError
 
@@ -42,15 +42,17 @@ def read(
 def parsed(token: str) -> jws.CompactSignature:
     """The token's parts, unverified. Raises OAuthError."""
     try:
-        return jws.extract_compact(token.encode())
+        signed = jws.extract_compact(token.encode())
+        received.sound(signed.headers())
     except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise _malformed(f"not a compact JWS: {error}") from error
+    return signed
 
 
 def claims_of(signed: jws.CompactSignature) -> dict[str, Any]:
     """The token's claims, unverified. Raises OAuthError."""
     try:
-        claims = json.loads(signed.payload)
+        claims = received.loads(signed.payload)
     except (ValueError, RecursionError) as error:
         raise _malformed("the payload is not JSON") from error
     if not isinstance(claims, dict):
@@ -122,7 +124,8 @@ def _instant(value: Any) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:
-        return value if math.isfinite(value) else None
+        # As a float: a difference of two has no end of its own.
+        return float(value) if math.isfinite(value) else None
     except OverflowError:  # JSON's integers have no end
         return None
 

@@ -13,7 +13,7 @@ from gcp_sa_credential_provider.emulator.registry_access import Denied
 from gcp_sa_credential_provider.emulator.store import DigestMismatchError, Store
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_RANGE = re.compile(r"(?:bytes[ =])?(\d+)-(\d+)(?:/\S+)?", re.ASCII)
+_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/\S+)?", re.ASCII)
 
 
 async def answer(store: Store, request: Request, image: str, upload: str) -> Response:
