@@ -93,6 +93,36 @@ def test_accounts_of_other_projects_are_not_made(tmp_path: Path) -> None:
     assert made == [plans.FRESH, plans.ACCOUNT]
 
 
+def test_a_repository_that_nobody_pulls_from_any_more(tmp_path: Path) -> None:
+    """Is looked at all the same: the last grant on it is told, and goes with --prune."""
+    described = plans.fleet("own")
+    for puller in described["pull"]:
+        puller["repositories"] = ["images"]
+    plan = plans.plan_from(described, tmp_path)
+    [words] = [words for words in calls(plan) if words[0] == "grant" and words[4] == "shared"]
+    assert (words[1], words[-1]) == ("roles/artifactregistry.reader", "--")
+    member = f"principalSet://iam.googleapis.com/projects/{plans.NUMBER}/locations/global"
+    member += "/workloadIdentityPools/k8s-prod-aws/*"
+    functions = resources.files("gcp_sa_credential_provider.render").joinpath("gcloud.sh")
+    script = f"""set -euo pipefail
+NUMBER={plans.NUMBER} POOLS=(k8s-prod-aws) DRY_RUN='' NEW_ACCOUNTS='' ERRORS={tmp_path}/errors
+gcloud() {{ echo "$3" >>{tmp_path}/asked; echo '{member}'; }}
+{functions.read_text(encoding="utf-8")}
+{command(words)}
+"""
+    for prune, asked in (("", 1), ("yes", 3)):
+        done = subprocess.run(
+            ["bash", "-c", f"PRUNE={prune}\n{script}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"{member}" in done.stdout
+        assert len((tmp_path / "asked").read_text().splitlines()) == asked
+    assert (tmp_path / "asked").read_text().splitlines()[-1] == "remove-iam-policy-binding"
+
+
 def test_grants_of_more_than_a_pipe_holds_are_found_again(tmp_path: Path) -> None:
     """A pipe from them breaks when its reader has seen enough; nothing is granted or taken away."""
     functions = resources.files("gcp_sa_credential_provider.render").joinpath("gcloud.sh")

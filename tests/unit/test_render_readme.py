@@ -163,6 +163,20 @@ def test_what_goes_from_a_cluster_is_told(plan: Plan) -> None:
     assert "annotation" in below or not any(cluster.annotations for cluster in plan.clusters)
 
 
+def test_what_goes_from_google_is_told(plan: Plan) -> None:
+    """The script takes grants away, and nothing else: here is what deletes the rest."""
+    below = section(readme.text(plan), "When fleet.yaml changes")
+    place = f"--location=global --project={plans.PROJECT}"
+    shared = plan.fleet.google.shared_pool
+    delete = (
+        f"providers delete PROVIDER --workload-identity-pool={shared} {place}"
+        if shared
+        else f"delete POOL {place}"
+    )
+    assert f"gcloud iam workload-identity-pools {delete}" in commands(below)
+    assert f"until its {'provider' if shared else 'pool'} is deleted" in below
+
+
 def test_without_nodes(tmp_path: Path) -> None:
     """What is missing is said, and no chart is spoken of."""
     described = plans.fleet("own")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from gcp_sa_credential_provider.fleet.grants import READER
 from gcp_sa_credential_provider.fleet.plan import ClusterPlan, Plan
 from gcp_sa_credential_provider.render import iam
 from gcp_sa_credential_provider.render.comment import HEADER, comment, decisions
@@ -73,7 +74,7 @@ def _calls(plan: Plan) -> Iterator[str]:
     yield ""
     for email, account_id in iam.created_accounts(plan).items():
         yield command(["account", account_id, email, iam.ACCOUNT_DISPLAY], _INDENT)
-    for granted in iam.grants(plan):
+    for granted in (*iam.grants(plan), *_of_nobody(plan)):
         yield command(["grant", granted.role, *_resource(plan, granted)], _INDENT)
 
 
@@ -101,6 +102,14 @@ def _provider(cluster: ClusterPlan) -> Iterator[str]:
         ],
         _INDENT,
     )
+
+
+def _of_nobody(plan: Plan) -> Iterator[iam.Members]:
+    """Repositories that nobody may pull from (any more): what is granted there is to be told."""
+    granted = {grant.repository for grant in plan.grants}
+    for repository in plan.repositories:
+        if repository not in granted:
+            yield iam.Members(READER, (), repository)
 
 
 def _resource(plan: Plan, granted: iam.Members) -> list[str]:

@@ -7,7 +7,7 @@ minutes. Pulled images that need no credential again: KEP-2535.
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gcp_sa_credential_provider.fleet.model import NodeGroup, Puller
 from gcp_sa_credential_provider.fleet.plan import ClusterPlan, Plan
@@ -51,9 +51,9 @@ def text(plan: Plan) -> str:
         "## When fleet.yaml changes",
         "Render again, and repeat the steps whose files changed; the nodes need step 3 only where"
         " a file of their group did, and what went from a group's directory has to go from its"
-        " nodes as well. A grant that is no longer here is taken away by `terraform"
-        f" apply`, or by `{gcloud.SCRIPT} --prune`. `gcp-sa-credential-provider render --check`"
-        " tells whether this directory is what fleet.yaml says.",
+        " nodes as well. `gcp-sa-credential-provider render --check` tells whether this directory"
+        " is what fleet.yaml says.",
+        *_gone(plan),
         "`kubectl apply` takes nothing away: a Role and RoleBinding (or ClusterRole and"
         " ClusterRoleBinding) that went from `kubernetes.yaml` are to be deleted by hand, and so is"
         " the annotation of a ServiceAccount that no longer impersonates. This lists the rules:",
@@ -62,6 +62,33 @@ def text(plan: Plan) -> str:
             f" --all-namespaces --field-selector=metadata.name={kubernetes.RBAC_NAME}"
         )
         + "\n",
+    )
+
+
+def _gone(plan: Plan) -> Iterator[str]:
+    """What is to be taken away at Google."""
+    shared = plan.fleet.google.shared_pool
+    there = f"--location=global --project={plan.fleet.google.project_id}"
+    iam_pools = "gcloud iam workload-identity-pools"
+    yield (
+        "At Google `terraform apply` takes away whatever went, pools, providers and the service"
+        f" accounts that it made among it. `{gcloud.SCRIPT} --prune` takes away grants alone: those"
+        " of principals of the pools above on the repositories and service accounts above. So"
+        " before a repository goes from fleet.yaml, take it from those who may pull, render, and"
+        f" run `{gcloud.SCRIPT} --prune`. A service account that nobody impersonates any more, and"
+        " its grants, go by hand."
+    )
+    what = "provider" if shared else "pool"
+    yield (
+        f"The script does not see a cluster that went: until its {what} is deleted, its pods **go"
+        " on pulling**"
+        + (" wherever grants of theirs are left" if shared else "")
+        + ". For 30 days it can be undeleted, and a new one cannot have its id:"
+    )
+    yield _code(
+        f"{iam_pools} providers delete PROVIDER --workload-identity-pool={shared} {there}"
+        if shared
+        else f"{iam_pools} delete POOL {there}"
     )
 
 

@@ -91,7 +91,8 @@ def wired(
     if is_alpha(group):
         made[SELECT] = select_script(version_command)
         # /bin/sh reads the script: SELinux asks for no label that makes it a program.
-        lines.append(f"ExecStartPre=/bin/sh {place.folder}/{SELECT}")
+        # With the -, a drop-in that was left behind without its script keeps no kubelet down.
+        lines.append(f"ExecStartPre=-/bin/sh {place.folder}/{SELECT}")
     if lines:
         made[UNIT_DROP_IN] = commented() + "\n".join(["[Service]", *lines, ""])
     return made
