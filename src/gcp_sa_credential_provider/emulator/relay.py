@@ -55,6 +55,12 @@ class Relay:
         """Serve a bound, listening, non-blocking socket; `certificate` None is plain http."""
         self._spawn(self._accept(listener, certificate))
 
+    def carry(self, client: socket.socket, certificate: str | None) -> None:
+        """Serve a connection that was accepted; it is closed in any case."""
+        task = self._spawn(self._carry(client, certificate))
+        # A task that is cancelled before its first step runs none of its own clean-up.
+        task.add_done_callback(lambda _: client.close())
+
     async def close(self) -> None:
         """Cut every connection and stop. The listening sockets are the caller's to close."""
         tasks = list(self._tasks)
@@ -62,17 +68,18 @@ class Relay:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _accept(self, listener: socket.socket, certificate: str | None) -> None:
         loop = asyncio.get_running_loop()
         while True:
             client, _ = await loop.sock_accept(listener)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._spawn(self._carry(client, certificate))
+            self.carry(client, certificate)
 
     def _choose_certificate(
         self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext
