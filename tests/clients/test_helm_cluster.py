@@ -205,6 +205,15 @@ def test_upgrade_to_fewer_slots(release: Release, values: Path) -> None:
     assert release.holder(SLOT) == ""
 
 
+def test_slot_that_somebody_has_deleted(release: Release, values: Path) -> None:
+    """The same release again makes it anew, and whoever waits has it."""
+    release.plane.delete(f"{LEASES}/{SLOT}")
+    with release.container(WORKERS, "node-1") as agent:
+        agent.until(f"waiting: Leases {SLOT}: 404: none is there. Fix: `helm upgrade`")
+        release.install(values)
+        agent.until("node-1 has a slot")
+
+
 def test_slot_of_a_node_that_is_gone(release: Release) -> None:
     """Expires once nobody has renewed it for its duration."""
     with release.container(WORKERS, "node-1") as first:

@@ -169,6 +169,7 @@ def test_a_file_that_others_have_come_to_use(plain: Node) -> None:
         "/etc/systemd/system/kubelet.service.d/50-gcp-sa-credential-provider.conf"
     ).exists()
     assert not plain.path(f"{plain.bin_dir}/{NAME}").exists()
+    assert not list(plain.root.rglob("60-*.conf"))  # which runs it
 
 
 def test_arguments_that_others_have_edited(tmp_path: Path, plugin: Launcher) -> None:

@@ -12,6 +12,7 @@ from gcp_sa_credential_provider.node import (
     change,
     install,
     kubelet,
+    splice,
     status,
     systemd,
     uninstall,
@@ -112,6 +113,24 @@ providers:
     assert world.photograph() == before
 
 
+def test_a_provider_that_came_after_ours(world: World) -> None:
+    """It has taken the kubelet's flags: our entry goes beside it; then all of ours goes."""
+    install.run(world.host(), WISH)
+    config, bin_dir = "/etc/ecr.yaml", "/opt/ecr"
+    theirs = splice.whole([{**OURS, "name": "ecr"}], "theirs").encode()
+    world.root.mkdir(bin_dir)
+    world.root.write(f"{bin_dir}/ecr", b"#!/bin/sh\n", 0o755)
+    world.root.write(config, theirs, 0o644)
+    world.given = (config, bin_dir)
+    install.run(world.host(), WISH)
+    assert (world.root.read(config) or b"").startswith(theirs)
+    assert world.root.listdir(f"/etc/systemd/system/{UNIT}.d") == [f"60-{PLUGIN}-reconcile.conf"]
+    assert status.read(world.host()).problems == []
+    uninstall.run(world.host())
+    assert (world.root.read(config), world.root.listdir(bin_dir)) == (theirs, ["ecr"])
+    assert [path for path in world.photograph() if PLUGIN in path or "kubernetes" in path] == []
+
+
 def test_again(world: World) -> None:
     """Nothing is written and nothing is restarted."""
     install.run(world.host(), WISH)
@@ -130,6 +149,22 @@ def test_a_new_program_alone(world: World) -> None:
     install.run(world.host(), dataclasses.replace(WISH, program=b"#!/bin/sh\n# new\n"))
     assert world.asked == []
     assert world.root.read(f"{BIN_DIR}/{PLUGIN}") == b"#!/bin/sh\n# new\n"
+
+
+@pytest.mark.parametrize("config", [None, "/etc/other.yaml"])
+def test_flags_that_do_not_reach_the_kubelet(
+    world: World, monkeypatch: pytest.MonkeyPatch, config: str | None
+) -> None:
+    """A drop-in behind ours has a command line too: the kubelet is well, and has none of ours."""
+    before = world.photograph()
+    there = world.kubelet()
+    assert there is not None
+    told = dataclasses.replace(there, config=config)
+    world.seen = lambda: monkeypatch.setattr(world, "kubelet", lambda: told)
+    what = rf"has {config or 'none'}, not {CONFIG}\. Fix: .*systemctl cat {UNIT}"
+    with pytest.raises(Failed, match=rf"{what}\)\. All is back as it was"):
+        install.run(world.host(), WISH)
+    assert world.photograph() == before
 
 
 def test_the_kubelet_does_not_come_back(world: World) -> None:
@@ -277,6 +312,25 @@ def test_a_kubelet_that_was_replaced_and_not_restarted(
     assert asked == [("/usr/bin/kubelet", "--version")]
     monkeypatch.setattr(kubelet, "minor_of", lambda *_: (1, 37))  # takes the same entry
     install.run(world.host(), WISH)
+
+
+def test_uninstall_for_a_kubelet_that_was_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry of before comes back for what runs, and another starts; else it may go ahead."""
+    minors = [(1, 34), (1, 34), (1, 33)]  # not asked by the first uninstall
+    monkeypatch.setattr(kubelet, "minor_of", lambda *_: minors.pop(0))
+    install.run(world.host(), WISH)
+    uninstall.run(world.host())
+    world.root.mkdir("/opt/cp")
+    world.root.write(f"/opt/cp/{PLUGIN}", b"#!/bin/former\n", 0o755)
+    world.root.write("/etc/cp.yaml", splice.whole([OURS], "former").encode(), 0o644)
+    world.given = ("/etc/cp.yaml", "/opt/cp")
+    install.run(world.host(), dataclasses.replace(WISH, entries=[_other(OURS)]))
+    before = world.photograph()
+    with pytest.raises(Refused, match=r"is of 1\.33, and the kubelet that runs"):
+        uninstall.run(world.host())
+    assert world.photograph() == before
 
 
 def test_no_kubelet_runs_yet(world: World) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gcp_sa_credential_provider.node import (
+    check,
     install,
     kubelet,
     reconcile,
@@ -18,7 +19,7 @@ from gcp_sa_credential_provider.node import (
 from gcp_sa_credential_provider.node.entry import PLUGIN
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.files import Root
-from gcp_sa_credential_provider.node.state import FOLDER
+from gcp_sa_credential_provider.node.state import FOLDER, PROGRAM
 from unit import node_world
 from unit.node_world import BIN_DIR, CONFIG, UNIT, WELL, WISH, World
 from unit.provider_configs import OURS
@@ -41,6 +42,29 @@ def test_uninstall(world: World) -> None:
     assert world.asked == WELL
     assert (there, world.expected[-1]) == ([True], None)
     assert world.photograph() == before
+
+
+def test_uninstall_forgets_labels(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the program, and of the copy that the dead man's switch was given."""
+    asked: list[str] = []
+
+    def forget_label(_: Root, path: str) -> list[str]:
+        asked.append(path)
+        return []
+
+    monkeypatch.setattr(check, "forget_label", forget_label)
+    install.run(world.host(), WISH)
+    uninstall.run(world.host())
+    assert asked == [f"{BIN_DIR}/{PLUGIN}", PROGRAM]
+
+
+def test_a_switch_that_a_power_cut_left(world: World) -> None:
+    """One between the way back and its end: the program that it names is gone."""
+    world.armed = True
+    uninstall.run(world.host(dry_run=True))
+    assert world.armed
+    uninstall.run(world.host())
+    assert not world.armed
 
 
 def test_uninstall_that_fails(world: World) -> None:

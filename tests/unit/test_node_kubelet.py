@@ -102,6 +102,14 @@ def test_two_kubelets_are_one_too_many(host: Processes) -> None:
     )
 
 
+def test_a_program_that_is_asked_for_its_version_is_no_kubelet(host: Processes) -> None:
+    """As kubeadm does, and a unit of ours before its kubelet starts."""
+    host.start("/usr/bin/kubelet", "--version")
+    assert kubelet.running(HERE, host.proc) is None
+    pid = host.start("/usr/bin/kubelet", "--v=2")
+    assert running(host).pid == pid
+
+
 def test_a_child_between_fork_and_exec_is_no_second_one(host: Processes) -> None:
     pid, _ = host.start_child(("/usr/bin/kubelet", "--v=2"), ("/usr/bin/kubelet", "--v=2"))
     assert running(host).pid == pid

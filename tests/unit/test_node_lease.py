@@ -225,6 +225,18 @@ def test_slot_that_is_no_more(server: KubeObjects) -> None:
     assert first.held is None
 
 
+def test_slots_that_somebody_has_deleted(server: KubeObjects) -> None:
+    """There are fewer then; without any it is said how they come back."""
+    ours = slots(server, "node-1")
+    server.delete(path("provider", "slot-0"))
+    assert ours.take()
+    assert slots(server, "node-2").holders() == ["node-1"]
+    assert not slots(server, "node-2").take()
+    server.delete(path("provider", "slot-1"))
+    with pytest.raises(Denied, match=r"Leases slot-0, slot-1: 404: none .* Fix: `helm upgrade`"):
+        slots(server, "node-2").take()
+
+
 def test_slot_that_may_not_be_read(server: KubeObjects) -> None:
     """Whatever it is that denies it, nothing is taken for granted."""
     ours = slots(server, "node-1")

@@ -231,7 +231,11 @@ def test_a_file_of_ours_with_their_lines(root: Root, store: Store) -> None:
     file = done(root, store, "/etc/flags", b"ours\n", FLAGS)
     root.write("/etc/flags", b"ours\ntheirs\n", 0o644)
     assert undo.careful(root, store, file, ()) == Back(Write("/etc/flags", b"theirs\n"))
-    root.write("/etc/flags", b"ours\nours\n", 0o644)
+    root.write("/etc/flags", b"theirs\n", 0o644)
+    assert undo.careful(root, store, file, ()) == Back(None)
+    ours = b"--image-credential-provider-config=/credential-providers/a"
+    file = done(root, store, "/etc/flags", ours + b" --v=1\n", FLAGS)
+    root.write("/etc/flags", ours + b" --v=2\n", 0o644)
     with pytest.raises(Entangled, match="/etc/flags: somebody has edited what was put there"):
         undo.careful(root, store, file, ())
     root.write("/etc/flags", b"x" * (1 << 21), 0o644)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from gcp_sa_credential_provider.node.failure import Refused
 from gcp_sa_credential_provider.node.files import Root
 from gcp_sa_credential_provider.node.profile import wiring
 from gcp_sa_credential_provider.node.validate import GATE
+from unit import node_groups
 from unit.node_trees import TREES, UNIT, apply, content, told, tree
 
 THEIRS = "--image-credential-provider-config=/var/lib/kubelet/credential-provider-config.yaml"
@@ -81,6 +83,44 @@ def test_a_second_look_comes_to_the_same(tmp_path: Path, kind: str, minor: tuple
     assert [edit for edit in second.flags if not change.is_done(root, edit)] == []
     assert (second.config, second.bin_dir) == (first.config, first.bin_dir)
     assert second.directory is first.directory or kind == "eks"
+
+
+@pytest.mark.parametrize("kind", ["kubeadm", "k0s", "microk8s"], indirect=True)
+def test_flags_that_others_give_later(tmp_path: Path, kind: str) -> None:
+    """They win over ours, and are not to be hidden by the next installation."""
+    root = tree(tmp_path, TREES[kind])
+    apply(root, wiring(root, None, kind, (1, 34)).flags)
+    within = kind if kind != "kubeadm" else ""
+    kubelet = told(config="/etc/ecr.yaml", bin_dir="/opt/ecr", within=within)
+    made = wiring(root, kubelet, None, (1, 34))
+    assert (made.config, made.bin_dir) == ("/etc/ecr.yaml", "/opt/ecr")
+    apply(root, made.flags)
+    left = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [text for text in left if "image-credential-provider" in text]
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"),
+    [
+        ("k3s", "k3s.service"),
+        ("rke2", "rke2-agent.service"),
+        ("microk8s", "snap.microk8s.daemon-kubelite.service"),
+    ],
+)
+def test_files_of_render_that_were_put_there_by_hand(tmp_path: Path, kind: Any, unit: str) -> None:
+    """Their script would put their configuration in place of ours before each start."""
+    root = tree(tmp_path, TREES[kind])
+    path = f"{UNIT}/{unit}.d/{wire.UNIT_DROP_IN}"
+    text = node_groups.files(node_groups.cluster(kind, "1.33"))[wire.UNIT_DROP_IN]
+    apply(root, (Write(path, text.encode()),))
+    assert Remove(path) in wiring(root, None, None, (1, 33)).flags
+    apply(root, (Write(path, text.encode() + b"Environment=A=b\n"),))
+    made = wiring(root, None, None, (1, 34))
+    (left,) = [edit.content for edit in made.flags if isinstance(edit, Write) and edit.path == path]
+    assert b"ExecStartPre" not in left
+    assert left.endswith(b"[Service]\nEnvironment=A=b\n")
+    apply(root, made.flags)
+    assert path not in [edit.path for edit in wiring(root, None, None, (1, 34)).flags]
 
 
 def test_the_gate_goes_where_it_is_needed_no_more(tmp_path: Path) -> None:

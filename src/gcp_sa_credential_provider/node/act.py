@@ -6,18 +6,20 @@ the kubelet, see that it is well, disarm, remember. What fails goes back the sam
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from gcp_sa_credential_provider.node import change, undo
+from gcp_sa_credential_provider.node import change, entry, splice, undo
 from gcp_sa_credential_provider.node.change import Edit, Write
-from gcp_sa_credential_provider.node.entry import PLUGIN
+from gcp_sa_credential_provider.node.document import Unreadable
+from gcp_sa_credential_provider.node.entry import PLUGIN, Minor
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.files import Root
 from gcp_sa_credential_provider.node.planned import Planned
 from gcp_sa_credential_provider.node.state import (
+    CONFIG,
     FLAGS,
     FOLDER,
     PROGRAM,
@@ -226,29 +228,44 @@ def go_back(host: Host, state: State) -> None:
     last = state.change
     if last is None:
         return
-    names = {name for one in (state.installed, last.previous) if one for name in one.cache_types}
+    of = state.installed or last.previous
+    types = dict.fromkeys(of.cache_types if of else (), "")
+    types |= last.previous.cache_types if last.previous else {}
+    # By `reconcile`, of what minor the kubelet has become since.
+    minor = of.minor if of else entry.OLDEST
+    previous = last.previous and replace(last.previous, minor=minor)
     try:
-        _do(host, _ways_back(host, last, names), _reload_if_it_can)
+        _do(host, _ways_back(host, last, types, minor), _reload_if_it_can)
         remove_folders(host, last.folders)
-        forget(host, State(last.previous, None))
+        forget(host, State(previous, None))
     except OSError as error:
         raise Failed(f"{cannot(error)} The way back stops here; run `node rollback` then") from None
 
 
-def _ways_back(host: Host, last: Change, names: Collection[str]) -> Iterator[Step]:
+def _ways_back(host: Host, last: Change, types: Mapping[str, str], minor: Minor) -> Iterator[Step]:
     """Each place's, looked at when its turn comes. Raises OSError, Failed."""
     store = host.store
     for file in reversed(last.files):
         host.root.sweep(file.path)
         try:
-            edit = undo.careful(host.root, store, file, names).edit
+            edit = undo.careful(host.root, store, file, types).edit
         except undo.Entangled as error:
             aside = f"{FOLDER}/aside-{file.path.strip('/').replace('/', '-')}"
             host.root.write(aside, host.root.read(file.path) or b"", 0o600)
             host.say(f"{error}; the whole file goes back, a copy of it is {aside}")
             edit = undo.exact(host.root, store, file)
+        if isinstance(edit, Write) and file.role == CONFIG:
+            edit = _fitting(edit, types, minor)
         if edit is not None:
             yield Step(edit, file.role)
+
+
+def _fitting(edit: Write, types: Mapping[str, str], minor: Minor) -> Write:
+    """For the kubelet that starts next; `reconcile` stands aside while the node is changed."""
+    try:
+        return replace(edit, content=entry.fitted(edit.content, types, minor))
+    except (Unreadable, splice.Unspliced):
+        return edit  # what it was, whatever that is
 
 
 def remove_folders(host: Host, folders: Collection[str]) -> None:

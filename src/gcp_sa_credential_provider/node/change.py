@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from gcp_sa_credential_provider.node.files import Root
 
 _PASSWORD = re.compile(r"(://)[^\s/@:\"']*:[^\s/\"']*@")
+_OF_A_SNAP = re.compile(r"/var/snap/[^/]+/current/")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,13 @@ def is_done(root: Root, edit: Edit) -> bool:
 
 
 def settled(root: Root, edit: Edit) -> Edit:
-    """The edit with its real place: what a link leads to is written, a link itself is replaced."""
+    """The edit with its real place: what a link leads to is written, a link itself is replaced.
+
+    What a snap has keeps its name: each refresh copies it to where `current` leads from then on.
+    """
+    follows = isinstance(edit, Write) and root.readlink(edit.path) is not None
+    if _OF_A_SNAP.match(edit.path) and not follows:
+        return edit
     if isinstance(edit, Write):
         return Write(root.resolve(edit.path), edit.content, edit.mode)
     folder, name = posixpath.split(edit.path)

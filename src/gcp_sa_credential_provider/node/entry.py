@@ -124,6 +124,20 @@ def for_minor(entry: Entry, minor: Minor, remembered: str | None = None) -> Entr
     return {**entry, _TOKEN: attributes}
 
 
+def fitted(content: bytes, cache_types: Mapping[str, str], minor: Minor) -> bytes:
+    """A configuration with the entries of these names as a kubelet of the minor reads them.
+
+    `cache_types`: what each had once, "" for nothing. Raises Unreadable, Unspliced.
+    """
+    text = text_of(content)
+    ours = [
+        for_minor(one, minor, cache_types[one["name"]] or None)
+        for one in splice.entries(text)
+        if isinstance(one, dict) and one.get("name") in cache_types
+    ]
+    return splice.put(text, ours).encode()
+
+
 def minor_of(text: str) -> Minor | None:
     """The minor in a version as people and programs write it: 1.34, v1.34.2+k3s1."""
     major, _, rest = text.strip().removeprefix("v").partition(".")

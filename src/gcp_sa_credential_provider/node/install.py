@@ -60,7 +60,7 @@ def run(host: Host, wish: Wish) -> None:
         minor = minor_for(kubelet, wish.minor, state)
         try:
             wiring = profile.wiring(host.root, kubelet, wish.profile, minor)
-            _refuse_replaced(host, kubelet, wiring)
+            refuse_replaced(host, kubelet, wiring)
             wished = steps(host, state, wiring, wish, minor)
             _check(host, wiring, wished, kubelet, minor)
             left = act.settle(host, wished)
@@ -103,7 +103,7 @@ def minor_for(kubelet: "Kubelet | None", told: Minor | None, state: State) -> Mi
     return minor
 
 
-def _refuse_replaced(host: Host, running: "Kubelet | None", wiring: "Wiring") -> None:
+def refuse_replaced(host: Host, running: "Kubelet | None", wiring: "Wiring") -> None:
     """Refuse to write for a kubelet that another one follows, which would end on what is written.
 
     `node reconcile` does not help there: a restart of ours has it wait for nobody.
@@ -246,6 +246,7 @@ def _install(
     if restart and kubelet and host.restart:
         try:
             act.restart(host, kubelet, wiring, Planned(host.root).hash(wiring.config, minor))
+            _see_that_it_is_given(host, wiring, minor)
         except Failed as error:
             act.recover(host, state, kubelet, wiring, error)
         act.end(host, finished(state, restarted=True))
@@ -254,6 +255,27 @@ def _install(
     act.end(host, finished(state, restarted=not restart))
     if restart:
         host.say(act.not_restarted(host))
+
+
+def _see_that_it_is_given(host: Host, wiring: "Wiring", minor: Minor) -> None:
+    """Raise Failed where the kubelet that was restarted has another configuration than ours.
+
+    Its hash, where that can be seen, tells of one that has any.
+    """
+    from gcp_sa_credential_provider.node import kubelet
+
+    try:
+        there = kubelet.running(host.root, act.PROC, minor=minor)
+    except Refused:
+        return  # it was well a moment ago, and is not to be told apart from another right now
+    has = there.config if there else wiring.config
+    if has is None or host.root.resolve(has) != host.root.resolve(wiring.config):
+        unit = wiring.units[0]
+        raise Failed(
+            f"--image-credential-provider-config: the kubelet has {has or 'none'}, not"
+            f" {wiring.config}. Fix: see what gives it its flags after ours does, a drop-in for"
+            f" instance (systemctl cat {unit})."
+        )
 
 
 def _adds(step: Step) -> bool:

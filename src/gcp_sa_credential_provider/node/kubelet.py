@@ -99,6 +99,8 @@ def _candidates(root: Root, proc: Path) -> Iterator[Process]:
     for one in process.every(proc):
         if one.name not in _KINDS or (one.name == "k3s" and not _is_node(one)):
             continue
+        if "--version" in one.argv[1:]:  # asked by kubeadm, for instance, or by `node reconcile`
+            continue
         try:
             if one.in_root(root):
                 yield one

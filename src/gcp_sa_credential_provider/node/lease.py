@@ -6,7 +6,7 @@ tools/leaderelection, no two clocks are compared: a slot has expired once it was
 its whole duration by the clock of whoever wants it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -62,7 +62,7 @@ class Slots:
     api: Api
     namespace: str
     names: Sequence[str]
-    """Of the Leases, which are there already."""
+    """Of the Leases, which Helm has made."""
     holder: str
     """This node's name."""
     clock: Callable[[], float]
@@ -77,7 +77,13 @@ class Slots:
 
     def take(self) -> bool:
         """Take a slot: our own of before, else one that is free or has expired."""
-        leases = [self.api.call("GET", path(self.namespace, name)) for name in self.names]
+        leases = list(self._there())
+        if not leases:
+            raise Denied(
+                _GONE,
+                f"Leases {', '.join(self.names)}",
+                "none is there. Fix: `helm upgrade` with the same chart and values makes them anew",
+            )
         self.others = tuple(sorted(filter(None, map(holder_of, leases))))
         ours = [lease for lease in leases if holder_of(lease) == self.holder]
         for lease in ours or [lease for lease in leases if self._is_free(lease)]:
@@ -87,17 +93,16 @@ class Slots:
 
     def holders(self) -> list[str]:
         """Who is at work now, by name: the holders of slots that have not expired."""
-        busy = set()
+        return sorted({holder_of(lease) for lease in self._there() if not self._is_free(lease)})
+
+    def _there(self) -> Iterator[Object]:
+        """Those that nobody has deleted."""
         for name in self.names:
             try:
-                lease = self.api.call("GET", path(self.namespace, name))
+                yield self.api.call("GET", path(self.namespace, name))
             except Denied as denied:
                 if denied.status != _GONE:
                     raise
-                continue
-            if not self._is_free(lease):
-                busy.add(holder_of(lease))
-        return sorted(busy)
 
     def _is_free(self, lease: Object) -> bool:
         meta = lease["metadata"]

@@ -20,7 +20,7 @@ class Planned:
 
     def __init__(self, root: Root, edits: Iterable[Edit] = ()) -> None:
         self._root = root
-        self._edits = {edit.path: edit for edit in edits}
+        self._edits = {self._place(edit.path): edit for edit in edits}
 
     def read(self, path: str) -> bytes | None:
         """A file's content; None where there is none. Raises OSError."""
@@ -77,6 +77,8 @@ class Planned:
         return status is not None and not stat.S_ISDIR(status.st_mode)
 
     def _edit(self, path: str) -> Edit | None:
+        return self._edits.get(self._place(path)) or self._edits.get(self._root.resolve(path))
+
+    def _place(self, path: str) -> str:
         folder, name = posixpath.split(path)
-        direct = self._edits.get(posixpath.join(self._root.resolve(folder), name))
-        return direct or self._edits.get(self._root.resolve(path))
+        return posixpath.join(self._root.resolve(folder), name)

@@ -13,7 +13,7 @@ from gcp_sa_credential_provider.node import act, change, entry, splice
 from gcp_sa_credential_provider.node.act import Host
 from gcp_sa_credential_provider.node.change import Write
 from gcp_sa_credential_provider.node.document import Unreadable
-from gcp_sa_credential_provider.node.entry import Minor, text_of
+from gcp_sa_credential_provider.node.entry import Minor
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.planned import HASHED
 from gcp_sa_credential_provider.node.state import CONFIG, Busy, Installed, State
@@ -93,18 +93,12 @@ def _reconcile(host: Host, state: State, installed: Installed, minor: Minor) -> 
 
 def _rewritten(host: Host, installed: Installed, minor: Minor) -> tuple[bytes, bytes]:
     """The configuration now, and as it is to be. Raises Refused."""
-    path, names = installed.config, installed.cache_types
+    path = installed.config
     content = host.root.read(path)
     if content is None:
         raise Refused(f"{path}: is not there. Fix: run `node install` again")
     try:
-        text = text_of(content)
-        ours = [
-            entry.for_minor(one, minor, names[one["name"]] or None)
-            for one in splice.entries(text)
-            if isinstance(one, dict) and one.get("name") in names
-        ]
-        return content, splice.put(text, ours).encode()
+        return content, entry.fitted(content, installed.cache_types, minor)
     except (Unreadable, splice.Unspliced) as error:
         raise Refused(f"{path}: {error}. Fix: correct the file") from None
 

@@ -6,6 +6,7 @@ configuration, lines from any other file.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from gcp_sa_credential_provider.node.entry import text_of
 from gcp_sa_credential_provider.node.files import Root
 from gcp_sa_credential_provider.node.state import File, Store
 
+_PLACE = re.compile(rb"[^\s\"'=]*credential-provider[^\s\"'=]*")
+"""What flags of ours name, and the flags; a gate that is left does no harm."""
 _TOLD_APART = 1 << 20  # bytes; nothing larger is edited by hand
 
 
@@ -50,23 +53,33 @@ def careful(root: Root, store: Store, file: File, names: Collection[str]) -> Bac
         return Back(None)
     edited = bool(present.sha256) and present.sha256 != file.after.sha256
     if edited and file.role == "config":
-        return without_entries(root, file, names, former_entries(store, file, names))
+        whole = former_text(store, file)
+        return without_entries(root, file, names, former_entries(whole, names), whole)
     if edited and file.role == "flags" and file.after.sha256:
         return Back(_without_lines(root, store, file))
     return Back(_former(store, file))
 
 
 def without_entries(
-    root: Root, file: File, names: Collection[str], former: Sequence[splice.Entry] = ()
+    root: Root,
+    file: File,
+    names: Collection[str],
+    former: Sequence[splice.Entry] = (),
+    whole: str = "",
 ) -> Back:
-    """Take our entries out of a configuration, and put `former` ones back. Raises Entangled."""
+    """Take our entries out of a configuration, and put `former` ones back. Raises Entangled.
+
+    `whole`: the text that these were in.
+    """
     content = root.read(file.path)
     if content is None:
         return Back(None)
     try:
         text = text_of(content)
-        text = splice.put(text, former) if former else text
-        left = splice.cut(text, set(names) - {entry["name"] for entry in former})
+        left = _as_it_was(text, names, former, whole) if former else None
+        if left is None:
+            text = splice.put(text, former) if former else text
+            left = splice.cut(text, set(names) - {entry["name"] for entry in former})
     except splice.LastOne as error:
         if file.before.absent:
             return Back(Remove(file.path))
@@ -77,15 +90,35 @@ def without_entries(
     return Back(edit, stays=file.before.absent)
 
 
-def former_entries(store: Store, file: File, names: Collection[str]) -> list[splice.Entry]:
-    """The entries whose names ours have taken. Raises Failed."""
-    if not file.before.sha256:
-        return []
+def _as_it_was(
+    text: str, names: Collection[str], former: Sequence[splice.Entry], whole: str
+) -> str | None:
+    """The text of before with its own comments, if all that was done to it is what we did."""
     try:
-        found = splice.entries(text_of(store.former(file.before)))
+        ours = [one for one in splice.entries(text) if _is(one, names)]
+        return splice.put(whole, former) if splice.put(whole, ours) == text else None
+    except (Unreadable, splice.Unspliced):
+        return None
+
+
+def former_text(store: Store, file: File) -> str:
+    """What was in the file before; "" where it was not there, or is no text. Raises Failed."""
+    try:
+        return text_of(store.former(file.before)) if file.before.sha256 else ""
+    except Unreadable:
+        return ""
+
+
+def former_entries(whole: str, names: Collection[str]) -> list[splice.Entry]:
+    """Of that text, the entries whose names ours have taken."""
+    try:
+        return [one for one in splice.entries(whole) if _is(one, names)]
     except (Unreadable, splice.Unspliced):
         return []
-    return [entry for entry in found if isinstance(entry, dict) and entry.get("name") in names]
+
+
+def _is(one: object, names: Collection[str]) -> bool:
+    return isinstance(one, dict) and one.get("name") in names
 
 
 def _former(store: Store, file: File) -> Edit:
@@ -96,8 +129,11 @@ def _former(store: Store, file: File) -> Edit:
     return Write(file.path, store.former(file.before), file.before.mode)
 
 
-def _without_lines(root: Root, store: Store, file: File) -> Edit:
-    """Undo our hunks, each where its lines still are. Raises Entangled."""
+def _without_lines(root: Root, store: Store, file: File) -> Edit | None:
+    """Undo our hunks, each where its lines still are; None where nothing is of ours any more.
+
+    Raises Entangled.
+    """
     content = root.read(file.path) or b""
     before = store.former(file.before) if file.before.sha256 else b""
     ours = store.former(file.after)
@@ -111,6 +147,8 @@ def _without_lines(root: Root, store: Store, file: File) -> Edit:
         context = new[max(0, new_start - 1) : new_start]
         at = _place(lines, [*context, *new[new_start:new_end]])
         if at is None:
+            if not any(place in content for place in _places(ours) - _places(before)):
+                return None  # somebody has taken it out, or has written the file anew
             raise Entangled(
                 f"{file.path}: somebody has edited what was put there (line {new_start + 1})"
             )
@@ -118,6 +156,10 @@ def _without_lines(root: Root, store: Store, file: File) -> Edit:
         lines[at : at + new_end - new_start] = old[old_start:old_end]
     left = b"".join(lines)
     return Remove(file.path) if file.before.absent and not left else Write(file.path, left)
+
+
+def _places(text: bytes) -> set[bytes]:
+    return {found for found in _PLACE.findall(text) if not found.startswith(b"--")}
 
 
 def _place(lines: list[bytes], wanted: list[bytes]) -> int | None:

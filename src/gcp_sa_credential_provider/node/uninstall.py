@@ -12,18 +12,25 @@ from gcp_sa_credential_provider.node import act, check, entry, undo
 from gcp_sa_credential_provider.node.act import Host, Step
 from gcp_sa_credential_provider.node.change import Remove, Write
 from gcp_sa_credential_provider.node.failure import Failed, Refused
-from gcp_sa_credential_provider.node.install import running
+from gcp_sa_credential_provider.node.install import refuse_replaced, running
 from gcp_sa_credential_provider.node.planned import Planned
 from gcp_sa_credential_provider.node.state import (
     CONFIG,
     FLAGS,
     NAME,
+    PROGRAM,
     PROVIDER,
     File,
     Installed,
     State,
 )
-from gcp_sa_credential_provider.node.validate import Reader, problems, with_our_flags
+from gcp_sa_credential_provider.node.systemd import RECONCILE_DROP_IN
+from gcp_sa_credential_provider.node.validate import (
+    ENDINGS,
+    Reader,
+    problems,
+    with_our_flags,
+)
 
 if TYPE_CHECKING:
     from gcp_sa_credential_provider.node.entry import Minor
@@ -54,10 +61,13 @@ def run(host: Host) -> None:
         if installed is None:
             host.say("nothing is installed here, as far as is remembered; nothing is changed")
             if not host.dry_run:
+                act.disarm(host)  # left by a way back whose end a power cut took
                 act.forget(host, State())
             return
         kubelet = running(host)
         way = _way(host, installed, kubelet.minor if kubelet else installed.minor)
+        if way.again:
+            refuse_replaced(host, kubelet, act.wiring_of(installed))
         if way.stays or not _ours_alone(installed):
             _check(host, installed, way, kubelet)
         if host.dry_run:
@@ -98,8 +108,9 @@ def run(host: Host) -> None:
 
 def _labels(host: Host, installed: Installed) -> list[str]:
     """What is to be said of SELinux's rules for programs that are gone."""
-    gone = [file for file in installed.files if file.role == PROVIDER and file.before.absent]
-    return [line for file in gone if host.live for line in check.forget_label(host.root, file.path)]
+    files = [file for file in installed.files if file.role == PROVIDER and file.before.absent]
+    gone = [*(file.path for file in files), PROGRAM] if host.live else []
+    return [line for path in gone for line in check.forget_label(host.root, path)]
 
 
 def _end(host: Host, installed: Installed) -> None:
@@ -127,15 +138,17 @@ def _way(host: Host, installed: Installed, minor: "Minor") -> _Way:
     try:
         configs = []
         for file in files[CONFIG]:
-            former = undo.former_entries(host.store, file, names)
+            whole = undo.former_text(host.store, file)
+            former = undo.former_entries(whole, names)
             fitting = [entry.for_minor(dict(one), minor) for one in former]
-            configs.append((file, undo.without_entries(host.root, file, names, fitting)))
+            configs.append((file, undo.without_entries(host.root, file, names, fitting, whole)))
             again += [
                 f"{file.path}: the entry {one['name']} that was there before is back"
                 for one in former
             ]
-        stays = any(back.stays for _, back in configs)
-        flags = [] if stays else [(file, _back(host, file)) for file in reversed(files[FLAGS])]
+        stays = any(back.stays for _, back in configs) or _others_use(host, installed)
+        gone = [file for file in files[FLAGS] if not stays or file.path.endswith(RECONCILE_DROP_IN)]
+        flags = [(file, _back(host, file)) for file in reversed(gone)]
         last = [(file, _back(host, file)) for role in _LAST for file in files[role]]
     except undo.Entangled as error:
         raise Refused(
@@ -146,6 +159,15 @@ def _way(host: Host, installed: Installed, minor: "Minor") -> _Way:
         raise Refused(f"{error.filename}: {error.strerror}. Fix: see what is there") from None
     both = [*flags, *configs]
     return _Way(_steps(both), _steps(last), stays, again)
+
+
+def _others_use(host: Host, installed: Installed) -> bool:
+    """Whether somebody else has put a file into a folder of configurations that we made."""
+    folder = host.root.resolve(installed.given)
+    if not installed.directory or folder not in installed.folders:
+        return False
+    there = {f"{folder}/{name}" for name in host.root.listdir(folder) if name.endswith(ENDINGS)}
+    return bool(there - {file.path for file in installed.files})
 
 
 def _back(host: Host, file: File) -> undo.Back:

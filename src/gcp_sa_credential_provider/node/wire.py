@@ -31,6 +31,7 @@ ECR = "ecr-credential-provider"
 
 _VARIABLE = "KUBELET_EXTRA_ARGS"
 _MARK = "# gcp-sa-credential-provider"
+_CHOICE = "select-config.sh"
 _K0S_EXTRA = "--kubelet-extra-args"
 _KUBELITE = "snap.microk8s.daemon-kubelite.service"
 _GATE_FLAG = f"feature-gates={GATE}=true"
@@ -92,6 +93,20 @@ def _drop_in(root: Root, name: str) -> tuple[str, str | None]:
     return path, None if content is None else content.decode("utf-8", "replace")
 
 
+def _without_choice(root: Root, name: str) -> list[Edit]:
+    """Out of the drop-in that `render` writes for the hand: the script of these files.
+
+    It puts their configuration in place of ours before each start; `node reconcile` does its part.
+    """
+    path, text = _drop_in(root, name)
+    kept = [line for line in (text or "").splitlines(keepends=True) if _CHOICE not in line]
+    left = "".join(kept)
+    if text is None or left == text:
+        return []
+    needed = [line for line in kept if line.strip() not in ("", "[Service]") and line[0] != "#"]
+    return [Write(path, left.encode())] if needed else [Remove(path)]
+
+
 def _gate(kubelet: Kubelet | None, minor: Minor, ours: str) -> list[str]:
     """The gate, where the kubelet needs it and has it from nobody else."""
     if minor >= WITH_CACHE_TYPE:
@@ -115,7 +130,7 @@ def of_systemd(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor) 
     nodeadm = profile == "eks" and (not has or _is_nodeadms(kubelet))
     if kubelet is None and profile != "eks":
         _refuse_unknown_flags(root, found)
-    if kubelet is not None and has and not nodeadm and embedded.CONFIG not in (ours or ""):
+    if kubelet is not None and not nodeadm and _has_others(kubelet, ours or ""):
         config, bin_dir, told = str(kubelet.config), str(kubelet.bin_dir), gate
     else:
         config, bin_dir = f"{FOLDER}/config.yaml", BIN_DIR
@@ -138,6 +153,16 @@ def of_systemd(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor) 
         server=False,
         version=(_kubelet(found, kubelet), "--version"),
     )
+
+
+def _has_others(kubelet: Kubelet, ours: str) -> bool:
+    """Whether the kubelet has both flags from somebody else, who may have come after us.
+
+    Where `ours` hand them over it has what these name, or none until it is restarted.
+    """
+    if not (kubelet.config and kubelet.bin_dir):
+        return False
+    return embedded.CONFIG not in ours or kubelet.config not in ours
 
 
 def _is_nodeadms(kubelet: Kubelet | None) -> bool:
@@ -247,7 +272,7 @@ def of_rancher(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor) 
         config=config,
         directory=_is_directory(root, config),
         bin_dir=bin_dir,
-        flags=tuple(_file(path, content, text)),
+        flags=(*_file(path, content, text), *_without_choice(root, found.name)),
         units=(found.name,),
         server=_server(found, kubelet),
         version=(_program(found, profile), "--version"),
@@ -264,8 +289,7 @@ def of_k0s(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor) -> W
     path, ours = _drop_in(root, found.name)
     told = _gate(kubelet, minor, ours or "")
     config, bin_dir = f"{FOLDER}/config.yaml", BIN_DIR
-    has = kubelet is not None and kubelet.config and kubelet.bin_dir
-    if kubelet is not None and has and embedded.CONFIG not in (ours or ""):
+    if kubelet is not None and _has_others(kubelet, ours or ""):
         config, bin_dir = str(kubelet.config), str(kubelet.bin_dir)
     else:
         told = [f"{embedded.CONFIG}={config}", f"{embedded.BIN_DIR}={bin_dir}", *told]
@@ -312,8 +336,8 @@ def of_microk8s(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor)
     bare, ours = _without_ours(content.decode("utf-8", "surrogateescape"))
     told = _gate(kubelet, minor, ours)
     config, bin_dir = f"{MICROK8S}/config.yaml", f"{MICROK8S}/bin"
-    if kubelet is not None and kubelet.config and kubelet.bin_dir and embedded.CONFIG not in ours:
-        config, bin_dir = kubelet.config, kubelet.bin_dir
+    if kubelet is not None and _has_others(kubelet, ours):
+        config, bin_dir = str(kubelet.config), str(kubelet.bin_dir)
     else:
         told = [f"{embedded.CONFIG}={config}", f"{embedded.BIN_DIR}={bin_dir}", *told]
     text = bare
@@ -329,7 +353,7 @@ def of_microk8s(root: Root, kubelet: Kubelet | None, profile: str, minor: Minor)
         config=config,
         directory=_is_directory(root, config),
         bin_dir=bin_dir,
-        flags=tuple(edits),
+        flags=(*edits, *_without_choice(root, found.name)),
         units=(found.name,),
         server=kubelet.server if kubelet else not worker,
         version=("/snap/microk8s/current/meta/snap.yaml",),
