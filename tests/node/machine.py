@@ -15,7 +15,7 @@ import systemd_host
 from systemd_host import Host
 
 _ACT = Path(__file__).with_name("act.py")
-_TOLD = "/root/told"
+_TOLD = "/opt/told"
 
 
 class Machine:
@@ -47,7 +47,7 @@ class Machine:
             os.close(self._told)
 
     def told(self, seconds: float = 30) -> str:
-        """The next line that somebody on it has written to /root/told."""
+        """The next line that somebody on it has written to /opt/told."""
         while b"\n" not in self._read:
             ready, _, _ = select.select([self._told], [], [], seconds)
             assert ready, f"nothing was told in {seconds} s"

@@ -23,14 +23,8 @@ COMMANDS = {
     "setup": "ask a cluster, and write the description of the fleet",
 }
 _EXTRAS = {"demo": "emulator", "emulate": "emulator", "render": "setup", "setup": "setup"}
-_PACKAGES = {
-    "demo": "demo",
-    "emulate": "emulator",
-    "node": "node",
-    "render": "render",
-    "setup": "setup",
-}
-"""What a command is made of, where a form may lack it."""
+_PACKAGES = {"emulate": "emulator", "explain": "catalogue"}
+"""What a command is made of, where that has another name."""
 
 
 class Command(Protocol):
@@ -86,10 +80,8 @@ def parser(named: str | None) -> argparse.ArgumentParser:
 
 def _has(command: str) -> bool:
     """Whether this form of the program has it."""
-    package = _PACKAGES.get(command)
-    return package is None or bool(
-        importlib.util.find_spec(f"gcp_sa_credential_provider.{package}")
-    )
+    package = _PACKAGES.get(command, command)
+    return importlib.util.find_spec(f"gcp_sa_credential_provider.{package}") is not None
 
 
 def _module(name: str) -> Command:
