@@ -1,7 +1,7 @@
 """A CONNECT proxy (RFC 9110 section 9.3.6) that leads Google's names to the emulator.
 
-Imports asyncio. For clients that are configured by HTTPS_PROXY: no name is ever resolved, and
-nothing but Google's names and the emulator itself is reached.
+Imports the connections. For clients that are configured by HTTPS_PROXY: no name is ever resolved,
+and nothing but Google's names and the emulator itself is reached.
 """
 
 import asyncio
@@ -10,6 +10,14 @@ import hmac
 import re
 import socket
 from collections.abc import Mapping
+
+from gcp_sa_credential_provider.emulator.connections import (
+    Connections,
+    copy,
+    end,
+    first_done,
+    streams,
+)
 
 _TARGET = re.compile(
     r"CONNECT (?P<host>[\w.-]+|\[[\da-fA-F:]+\]):(?P<port>\d{1,5}) HTTP/1\.[01]", re.ASCII
@@ -33,45 +41,34 @@ class Proxy:
         """`host:port` of each tunnel that was opened."""
         self.refuse_with: int | None = None
         """An HTTP status to refuse every CONNECT with."""
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
 
-    async def listen(self, listener: socket.socket) -> None:
-        """Serve a bound socket."""
-        self._server = await asyncio.start_server(self._accept, sock=listener)
+    def listen(self, listener: socket.socket) -> None:
+        """Serve a bound, listening, non-blocking socket."""
+        self._connections.listen(listener, self._serve)
 
     async def close(self) -> None:
-        """Cut every tunnel and stop."""
-        if self._server is not None:
-            self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cut every tunnel and stop. The listening socket is the caller's to close."""
+        await self._connections.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await streams(client, None)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             refusal = self._refusal(head)
             if refusal is not None:
                 writer.write(refusal)
-                await writer.drain()
                 return
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
             try:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await _join((reader, writer), (up_reader, up_writer))
+                await first_done(copy(reader, up_writer), copy(up_reader, writer))
             finally:
-                up_writer.close()
-        except (OSError, EOFError, asyncio.LimitOverrunError):
-            pass  # the client went away in the middle, or never spoke HTTP
+                up_writer.transport.abort()
+        except asyncio.LimitOverrunError:
+            pass  # the client never spoke HTTP
         finally:
-            writer.close()
+            await end(writer)
 
     def _refusal(self, head: bytes) -> bytes | None:
         """The answer that refuses this CONNECT, or None (and the tunnel is counted)."""
@@ -98,28 +95,6 @@ class Proxy:
             return _response(403, "Forbidden")
         self.tunnels.append(f"{host}:{port}")
         return None
-
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def _join(one: Streams, other: Streams) -> None:
-    ways = [
-        asyncio.create_task(_copy(one[0], other[1])),
-        asyncio.create_task(_copy(other[0], one[1])),
-    ]
-    try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
 
 
 def _response(status: int, phrase: str, headers: str = "") -> bytes:

@@ -1,6 +1,6 @@
 """The relay in front of the server: terminates TLS, carries bytes, and breaks them on demand.
 
-Imports asyncio and the fault rules. It accepts on the public sockets and connects to the HTTP
+Imports the connections and the fault rules. It serves the public sockets and connects to the HTTP
 server's private one. The application finds its own connection by the source port that it sees
 (`Relay.wires`) and may set a byte fault on it; faults of connections and certificates are
 decided here, before there is a request.
@@ -10,14 +10,19 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from gcp_sa_credential_provider.emulator.connections import (
+    READ,
+    Connections,
+    copy,
+    end,
+    first_done,
+    streams,
+)
 from gcp_sa_credential_provider.emulator.faults import CERTIFICATE, CONNECTION, FaultRules, Rule
 
-_READ = 65536
-_END_SECONDS = 1
 _ENDLESS_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
     b'{"access_token":"'
@@ -46,40 +51,18 @@ class Relay:
         self._upstream = upstream
         self._contexts = contexts
         self._faults = faults
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
         self.wires: dict[int, Wire] = {}
         """By source port towards the HTTP server."""
         contexts["valid"].sni_callback = self._choose_certificate
 
     def listen(self, listener: socket.socket, certificate: str | None) -> None:
         """Serve a bound, listening, non-blocking socket; `certificate` None is plain http."""
-        self._spawn(self._accept(listener, certificate))
-
-    def carry(self, client: socket.socket, certificate: str | None) -> None:
-        """Serve a connection that was accepted; it is closed in any case."""
-        task = self._spawn(self._carry(client, certificate))
-        # A task that is cancelled before its first step runs none of its own clean-up.
-        task.add_done_callback(lambda _: client.close())
+        self._connections.listen(listener, lambda client: self._carry(client, certificate))
 
     async def close(self) -> None:
         """Cut every connection and stop. The listening sockets are the caller's to close."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _accept(self, listener: socket.socket, certificate: str | None) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            client, _ = await loop.sock_accept(listener)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.carry(client, certificate)
+        await self._connections.close()
 
     def _choose_certificate(
         self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext
@@ -88,25 +71,17 @@ class Relay:
             connection.context = self._contexts[rule.which]
 
     async def _carry(self, client: socket.socket, certificate: str | None) -> None:
-        try:
-            if rule := self._faults.for_connection(CONNECTION):
-                with client:
-                    await _break_connection(client, rule)
-            else:
-                await self._connect(client, certificate)
-        except (OSError, EOFError):
-            pass  # the client went away or did not like the certificate: its own business
-
-    async def _connect(self, client: socket.socket, certificate: str | None) -> None:
-        reader, writer = await _streams(
-            client, self._contexts[certificate] if certificate else None
-        )
+        if rule := self._faults.for_connection(CONNECTION):
+            await _break_connection(client, rule)
+            return
+        context = self._contexts[certificate] if certificate else None
+        reader, writer = await streams(client, context)
         try:
             up_reader, up_writer = await asyncio.open_connection(*self._upstream)
             port = up_writer.get_extra_info("sockname")[1]
             wire = self.wires[port] = Wire("https" if certificate else "http")
             try:
-                await _first_done(_copy(reader, up_writer), _answer(up_reader, writer, wire))
+                await first_done(copy(reader, up_writer), _answer(up_reader, writer, wire))
             finally:
                 del self.wires[port]
                 up_writer.transport.abort()
@@ -114,52 +89,11 @@ class Relay:
             writer.transport.abort()
             raise
         finally:
-            await _end(writer)
-
-
-async def _first_done(*ways: Coroutine[Any, Any, None]) -> None:
-    """Run both directions until one ends; what either raises is the end of a connection."""
-    tasks = [asyncio.create_task(way) for way in ways]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _end(writer: asyncio.StreamWriter) -> None:
-    """close_notify and FIN, without waiting long for a peer that does not answer them."""
-    writer.close()
-    try:
-        async with asyncio.timeout(_END_SECONDS):
-            await writer.wait_closed()
-    except (OSError, TimeoutError):
-        writer.transport.abort()
-
-
-async def _streams(
-    client: socket.socket, context: ssl.SSLContext | None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=context)
-    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-    # drain() is to wait until all is with the kernel, so that a cut comes exactly where asked.
-    # (Not 0: the TLS transport pauses at `size >= high`, so an empty buffer would pause it.)
-    transport.set_write_buffer_limits(high=1, low=0)
-    return reader, writer
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_READ):
-        writer.write(data)
-        await writer.drain()
+            await end(writer)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: Wire) -> None:
-    while data := await reader.read(_READ):
+    while data := await reader.read(READ):
         if wire.fault is not None:
             await _break_answer(data, reader, writer, wire.fault)
             return
@@ -180,7 +114,7 @@ async def _break_answer(
         case "endless":
             writer.write(_ENDLESS_HEAD)
             while True:
-                writer.write(b"a" * _READ)
+                writer.write(b"a" * READ)
                 await writer.drain()
                 # drain() alone may never give way to the loop, which has to see the peer's end.
                 await asyncio.sleep(0)
@@ -198,14 +132,14 @@ async def _pass(
     data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body_bytes: int
 ) -> None:
     """Let the head and the first bytes of the body through."""
-    while b"\r\n\r\n" not in data and (more := await reader.read(_READ)):
+    while b"\r\n\r\n" not in data and (more := await reader.read(READ)):
         data += more
     left = data.find(b"\r\n\r\n") + 4 + body_bytes
     while data:
         writer.write(data[:left])
         await writer.drain()
         left -= len(data)
-        data = await reader.read(_READ) if left > 0 else b""
+        data = await reader.read(READ) if left > 0 else b""
 
 
 async def _drip(
@@ -216,7 +150,7 @@ async def _drip(
             writer.write(data[start : start + rule.chunk])
             await writer.drain()
             await asyncio.sleep(rule.interval)
-        data = await reader.read(_READ)
+        data = await reader.read(READ)
 
 
 async def _break_connection(client: socket.socket, rule: Rule) -> None:
@@ -235,7 +169,7 @@ async def _break_connection(client: socket.socket, rule: Rule) -> None:
 
 
 async def _until_closed(client: socket.socket) -> None:
-    while await asyncio.get_running_loop().sock_recv(client, _READ):
+    while await asyncio.get_running_loop().sock_recv(client, READ):
         pass
 
 

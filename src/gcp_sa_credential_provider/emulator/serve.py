@@ -117,7 +117,7 @@ async def running(
             if proxy is not None:
                 entrance = sockets.open()
                 tunnel = Proxy(proxy, https.getsockname()[1])
-                await tunnel.listen(entrance)
+                tunnel.listen(entrance)
                 endpoints["proxy"] = f"http://{_address(entrance)}"
             with _files(directory, authority.ca_pem, endpoints):
                 yield Running(endpoints, tunnel)
