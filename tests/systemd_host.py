@@ -45,6 +45,15 @@ _MASKED = (
     "systemd-udev-trigger.service",
     "systemd-udevd.service",
 )
+# Which a kubelet sets at its start (kubernetes pkg/kubelet/cm/container_manager_linux.go).
+_KERNEL_SETTINGS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
 _NEEDED = ("systemd-run", "unshare", "nsenter", "setpriv", "pivot_root", "/lib/systemd/systemd")
 
 
@@ -56,6 +65,16 @@ def missing() -> list[str]:
     ]
     if os.geteuid() != 0:
         problems.append("root: this is another user. Fix: sudo")
+    elif not absent:
+        # The namespaces, and a mount in them: containers often may not.
+        tried = subprocess.run(
+            ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "true"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if tried.returncode:
+            problems.append(f"{tried.stderr.strip()}. Fix: CAP_SYS_ADMIN (a privileged container)")
     return problems
 
 
@@ -214,6 +233,19 @@ def _processes(group: Path) -> list[int]:
 # The keeper, in a mount namespace of its own.
 
 
+def cover_settings(proc: Path, folder: Path) -> None:
+    """Let a kubelet write its settings of the kernel into files of `folder`, not into the kernel.
+
+    `proc`: where procfs is mounted, in a mount namespace of our own. There is one kernel for all,
+    and clusters that run at once could not each set back what they found.
+    """
+    for setting in _KERNEL_SETTINGS:
+        real, file = proc / "sys" / setting, folder / setting.replace("/", ".")
+        folder.mkdir(exist_ok=True)
+        file.write_text(real.read_text())
+        _mount("--bind", file, real)
+
+
 def keep(folder: Path, name: str) -> None:
     """Boot, and boot again whenever process 1 has ended."""
     disk = folder / name / "disk"
@@ -257,6 +289,7 @@ def boot(folder: Path, name: str) -> None:
     first = not any((disk / "upper").iterdir())
     _mount("-t", "overlay", "-o", layers, "overlay", root)
     _mount("-t", "proc", "proc", root / "proc")
+    cover_settings(root / "proc", folder / name / "settings")
     _mount("-t", "sysfs", "-o", "ro", "sysfs", root / "sys")
     _control_groups(root / "sys/fs/cgroup")
     _mount("--rbind", "/dev", root / "dev")

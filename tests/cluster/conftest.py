@@ -20,8 +20,7 @@ from kubelet import build
 SHOWN_LINES = 20
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _needs() -> None:
+def pytest_sessionstart() -> None:
     """End the run where a cluster cannot be, rather than skip what this tier is for."""
     if problems := missing():
         pytest.exit("\n".join(["a cluster cannot run here:", *problems]), returncode=2)

@@ -6,7 +6,7 @@ Three processes: the tests, the keeper, and init. Init is process 1 of a PID nam
 with mounts of its own; it starts and stops what it is told on stdin, a JSON document a line. When
 the tests end, crash or are killed its stdin ends, init ends, and Linux kills whatever runs in its
 PID namespace and drops the mounts and the networks (pid_namespaces(7), mount_namespaces(7)). What
-Linux does not undo, the keeper does: control groups, kernel settings, the folder.
+Linux does not undo, the keeper does: control groups and the folder.
 `Machine` is the tests' side. Imports the standard library only.
 """
 
@@ -36,15 +36,6 @@ _WRITTEN = ("/run", "/var/lib", "/var/log")
 _CGROUPS = Path("/sys/fs/cgroup")
 TASKS = "containerd/io.containerd.runtime.v2.task/k8s.io"
 """Where containerd has a folder for each container that runs, below its node's in /run."""
-# Which a kubelet sets at its start (kubernetes pkg/kubelet/cm/container_manager_linux.go).
-_TUNABLES = (
-    "vm/overcommit_memory",
-    "vm/panic_on_oom",
-    "kernel/panic",
-    "kernel/panic_on_oops",
-    "kernel/keys/root_maxkeys",
-    "kernel/keys/root_maxbytes",
-)
 
 
 class MachineError(Exception):
@@ -167,15 +158,11 @@ def machine() -> Iterator[Machine]:
 
 def keep(folder: Path) -> int:
     """Run init until it ends, then undo what namespaces do not."""
-    tunables = {Path("/proc/sys", name): Path("/proc/sys", name).read_text() for name in _TUNABLES}
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command += ["--propagation=private", sys.executable, __file__, "init", str(folder)]
     try:
         return subprocess.run(["setpriv", "--pdeathsig=KILL", *command], check=False).returncode
     finally:
-        for path, value in tunables.items():
-            if path.read_text() != value:
-                path.write_text(value)
         for group in systemd_host.groups(folder):
             systemd_host.remove(group)
         for group in groups_of(folder):
@@ -280,6 +267,7 @@ def _mount(folder: Path) -> None:
     for file in ("hosts", "resolv.conf"):
         (folder / file).touch()
         subprocess.run(["mount", "--bind", str(folder / file), f"/etc/{file}"], check=True)
+    systemd_host.cover_settings(Path("/proc"), folder / "settings")
     NETWORKS.mkdir()
     (folder / "logs").mkdir()
 

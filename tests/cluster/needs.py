@@ -33,12 +33,9 @@ class NoPluginError(Exception):
 
 def missing() -> list[str]:
     """What is not there, a line for people each."""
-    problems = []
-    if os.geteuid() != 0:
-        problems.append("root: this is another user. Fix: sudo")
+    problems = systemd_host.missing()
     if problem := build.go_problem():
         problems.append(problem)
-    problems += systemd_host.missing()
     absent = {package for program, package in PACKAGES.items() if not shutil.which(program)}
     if absent:
         listed = " ".join(sorted(absent))

@@ -21,6 +21,7 @@ with machine() as made:
     made.run("mount", "-t", "tmpfs", "tmpfs", made.folder / "tmpfs")
     groups = Path("/sys/fs/cgroup")
     group = next((one for one in groups.glob("memory")), groups) / "k8s.io" / made.folder.name
+    made.run("sh", "-c", "echo 77 > /proc/sys/kernel/panic; grep -x 77 /proc/sys/kernel/panic")
     made.run("mkdir", "--parents", group, made.folder / "run/node" / TASKS / group.name)
     print(json.dumps({"folder": str(made.folder), "group": str(group)}), flush=True)
     sys.stdin.read()
@@ -29,7 +30,11 @@ with machine() as made:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, None])
 def test_nothing_is_left(end: signal.Signals | None) -> None:
-    """Killed, interrupted or at its end: processes, networks, mounts, groups, files are gone."""
+    """Killed, interrupted or at its end: processes, networks, mounts, groups, files are gone.
+
+    What a kubelet sets in the kernel (kernel/panic is one such thing) was never this machine's.
+    """
+    setting = Path("/proc/sys/kernel/panic").read_text()
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(
         [sys.executable, "-c", _OWNER],
@@ -43,6 +48,7 @@ def test_nothing_is_left(end: signal.Signals | None) -> None:
         assert owner.stdout
         made = json.loads(owner.stdout.readline())
         children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text()
+        assert Path("/proc/sys/kernel/panic").read_text() == setting
         keeper = os.pidfd_open(int(children))
         try:
             if end:
@@ -59,3 +65,26 @@ def test_nothing_is_left(end: signal.Signals | None) -> None:
     assert not Path("/run/netns/left").exists()
     running = subprocess.run(["pgrep", "--full", made["folder"]], check=False)
     assert running.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (["unshare", "--user", "--map-user=1000"], "root: this is another user"),
+        (["setpriv", "--bounding-set=-sys_admin"], "Fix: CAP_SYS_ADMIN"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [[sys.executable, "-m", "pytest", "tests/cluster"], [".ci/run"]]
+)
+def test_where_a_cluster_cannot_be(command: list[str], without: list[str], said: str) -> None:
+    """Nothing is skipped, nothing is begun: what is missing is said, with exit status 2."""
+    done = subprocess.run(
+        [*without, *command],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
