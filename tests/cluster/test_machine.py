@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 _OWNER = """
-import json, sys
+import json, os, select, signal, sys
 from pathlib import Path
 from cluster.machine import TASKS, machine
+# A signal between print() and a blocking read would not end that read.
+woken, wake = os.pipe()
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)
 with machine() as made:
     made.network("left", "10.88.0.99/24")
     made.start("stays", "sleep", "infinity", network="left")
@@ -24,7 +28,7 @@ with machine() as made:
     made.run("sh", "-c", "echo 77 > /proc/sys/kernel/panic; grep -x 77 /proc/sys/kernel/panic")
     made.run("mkdir", "--parents", group, made.folder / "run/node" / TASKS / group.name)
     print(json.dumps({"folder": str(made.folder), "group": str(group)}), flush=True)
-    sys.stdin.read()
+    select.select([sys.stdin, woken], [], [])
 """
 
 
@@ -56,15 +60,23 @@ def test_nothing_is_left(end: signal.Signals | None) -> None:
             else:
                 owner.stdin.close()
             # Readable once the process has ended (pidfd_open(2)).
-            assert select.select([keeper], [], [], 30)[0]
+            assert select.select([keeper], [], [], 30)[0], _running(made["folder"])
         finally:
             os.close(keeper)
     assert not Path(made["folder"]).exists()
     assert not Path(made["group"]).exists()
     assert made["folder"] not in Path("/proc/mounts").read_text()
     assert not Path("/run/netns/left").exists()
-    running = subprocess.run(["pgrep", "--full", made["folder"]], check=False)
-    assert running.returncode == 1
+    assert _running(made["folder"]) == []
+
+
+def _running(folder: str) -> list[str]:
+    """The processes that name the folder: who they are, and what each waits for."""
+    columns = "pid=,ppid=,stat=,wchan:32=,args="
+    listed = subprocess.run(
+        ["ps", "-eww", "-o", columns], capture_output=True, text=True, check=True
+    )
+    return [line for line in listed.stdout.splitlines() if folder in line]
 
 
 @pytest.mark.parametrize(

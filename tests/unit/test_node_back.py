@@ -133,6 +133,39 @@ def test_broken_off_then_again(
     assert not world.armed
 
 
+class Killed(BaseException):
+    """As a signal ends a process that can do nothing about it."""
+
+
+@pytest.mark.parametrize("command", ["install", "rollback"])
+def test_killed_before_the_restart_of_the_way_back(world: World, command: str) -> None:
+    """All files are back and the kubelet does not know: the switch still restarts it."""
+    before = world.photograph()
+    if command == "install":
+        world.fails["wait"] = [Failed("it ended.")]
+    else:
+        install.run(world.host(), WISH)
+    restarts = world.asked.count(f"restart {UNIT}")
+
+    def killed_at_the_way_back() -> None:
+        if world.root.read(f"{BIN_DIR}/{PLUGIN}") is None:
+            raise Killed
+
+    world.when[f"restart {UNIT}"] = killed_at_the_way_back
+    with pytest.raises(Killed):
+        if command == "install":
+            install.run(world.host(), WISH)
+        else:
+            rollback.run(world.host())
+    assert world.asked.count(f"restart {UNIT}") > restarts
+    world.when.clear()
+    world.asked.clear()
+    rollback.run(world.host())
+    assert f"restart {UNIT}" in world.asked
+    assert world.photograph() == before
+    assert not world.armed
+
+
 def test_a_switch_without_a_change(world: World) -> None:
     world.armed = True
     with pytest.raises(Refused, match="no change is remembered"):

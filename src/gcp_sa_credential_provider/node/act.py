@@ -195,7 +195,7 @@ def keep_program(host: Host, state: State, program: bytes) -> None:
 
 def give_up(host: Host, state: State, why: str) -> NoReturn:
     """Go back behind a change for which no kubelet was restarted yet. Raises Failed."""
-    go_back(host, state)
+    gone_back(host, go_back(host, state))
     try:
         disarm(host)
     except Failed as error:  # it finds nothing to go back behind, if it ever fires
@@ -219,27 +219,49 @@ def not_restarted(host: Host) -> str:
     return f"{host.root.path}: files only; no kubelet is restarted"
 
 
-def go_back(host: Host, state: State) -> None:
-    """Bring all files back behind the last change, and forget it. Raises Failed.
+def go_back(host: Host, state: State) -> State:
+    """Bring all files back behind the last change. Raises Failed.
 
+    The change stays remembered, so that a way back that is broken off before its restart is gone
+    again; what is to be remembered after that is returned.
     A node that starts comes first: where others' edits cannot be told from ours, a copy of the file
     is set aside and its former bytes are put back.
     """
     last = state.change
     if last is None:
-        return
+        return state
     of = state.installed or last.previous
     types = dict.fromkeys(of.cache_types if of else (), "")
     types |= last.previous.cache_types if last.previous else {}
     # By `reconcile`, of what minor the kubelet has become since.
     minor = of.minor if of else entry.OLDEST
-    previous = last.previous and replace(last.previous, minor=minor)
     try:
         _do(host, _ways_back(host, last, types, minor), _reload_if_it_can)
         remove_folders(host, last.folders)
-        forget(host, State(previous, None))
     except OSError as error:
         raise Failed(f"{cannot(error)} The way back stops here; run `node rollback` then") from None
+    return State(last.previous and replace(last.previous, minor=minor), None)
+
+
+def gone_back(host: Host, after: State, wiring: "Wiring | None" = None) -> None:
+    """Restart the kubelet after `go_back`, if it is told how, and forget the change. Raises Failed.
+
+    It is forgotten as well where the restart fails: nothing is left to be brought back.
+    """
+    try:
+        if wiring is not None:
+            _restart_only(host, wiring)
+    except Failed:
+        _forget_change(host, after)
+        raise
+    _forget_change(host, after)
+
+
+def _forget_change(host: Host, after: State) -> None:
+    try:
+        forget(host, after)
+    except OSError as error:
+        raise Failed(f"{cannot(error)} All else is done; run `node rollback` then") from None
 
 
 def _ways_back(host: Host, last: Change, types: Mapping[str, str], minor: Minor) -> Iterator[Step]:
@@ -314,11 +336,11 @@ def arm(host: Host, state: State, wiring: "Wiring") -> None:
 
 def restart(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) -> None:
     """Restart the kubelet, and see that it is well. Raises Failed."""
-    restart_only(host, wiring)
+    _restart_only(host, wiring)
     wait(host, before, wiring, expected)
 
 
-def restart_only(host: Host, wiring: "Wiring") -> None:
+def _restart_only(host: Host, wiring: "Wiring") -> None:
     """Restart the kubelet, and see nothing of it. Raises Failed."""
     from gcp_sa_credential_provider.node.systemd import Systemd
 
@@ -338,12 +360,12 @@ def recover(host: Host, state: State, before: "Kubelet", wiring: "Wiring", why: 
     """Go back behind the change after a restart that failed. Raises Failed."""
     host.say(f"{why}; going back")
     previous = state.change.previous if state.change else None
-    go_back(host, state)
+    after = go_back(host, state)
     given = previous.given if previous else before.config
     expected = Planned(host.root).hash(given, before.minor) if given else None
     present = running_all_the_same(host, before.minor) or before
     try:
-        restart_only(host, wiring)
+        gone_back(host, after, wiring)
         wait(host, present, wiring, expected)
     except Failed as error:
         raise Failed(f"{why} All files are back as they were, but: {error}") from None

@@ -10,7 +10,7 @@ from gcp_sa_credential_provider.node import act, change
 from gcp_sa_credential_provider.node.act import Host
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.planned import Planned
-from gcp_sa_credential_provider.node.state import CONFIG, FLAGS, Installed
+from gcp_sa_credential_provider.node.state import CONFIG, FLAGS, Installed, State
 
 if TYPE_CHECKING:
     from gcp_sa_credential_provider.node.kubelet import Kubelet
@@ -41,24 +41,23 @@ def run(host: Host) -> None:
         if restart:
             act.ready_to_restart(host)
         kubelet = act.running_all_the_same(host, of.minor) if restart and of else None
-        act.go_back(host, state)
+        after = act.go_back(host, state)
         host.say(f"all is as it was before `node {last.command}`")
         if not restart or of is None:
+            act.gone_back(host, after)
             act.disarm(host, fired=False)
             return
-        _restart(host, of, last.previous, kubelet)
+        _restart(host, of, after, kubelet)
 
 
-def _restart(
-    host: Host, of: Installed, previous: Installed | None, kubelet: "Kubelet | None"
-) -> None:
+def _restart(host: Host, of: Installed, after: State, kubelet: "Kubelet | None") -> None:
     wiring = act.wiring_of(of)
-    act.restart_only(host, wiring)
+    act.gone_back(host, after, wiring)
     act.disarm(host, fired=False)
     if kubelet is None:
         host.say("the kubelet was started; see whether it is well, it could not be told before")
         return
-    given = previous.given if previous else None
+    given = after.installed.given if after.installed else None
     expected = Planned(host.root).hash(given, kubelet.minor) if given else None
     try:
         act.wait(host, kubelet, wiring, expected)
