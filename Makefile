@@ -90,7 +90,7 @@ test-node: venv ## the installer, on a host with a real systemd (root, systemd, 
 e2e: venv image ## a real cluster is set up and pulls (root, systemd, Go, gcloud, kubectl, containerd, docker-registry)
 	$(BIN)/python tests/kubelet/build.py cluster
 	@PYTHONPATH=tests $(BIN)/python -m clients.charts build
-	$(BIN)/pytest tests/cluster --durations=10
+	$(BIN)/pytest tests/cluster --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: e2e-1.33
 e2e-1.33: venv ## Kubernetes 1.33, where tokens for pulls are alpha

@@ -141,6 +141,13 @@ class Killed(BaseException):
 def test_killed_before_the_restart_of_the_way_back(world: World, command: str) -> None:
     """All files are back and the kubelet does not know: the switch still restarts it."""
     before = world.photograph()
+
+    def act() -> None:
+        if command == "install":
+            install.run(world.host(), WISH)
+        else:
+            rollback.run(world.host())
+
     if command == "install":
         world.fails["wait"] = [Failed("it ended.")]
     else:
@@ -153,10 +160,7 @@ def test_killed_before_the_restart_of_the_way_back(world: World, command: str) -
 
     world.when[f"restart {UNIT}"] = killed_at_the_way_back
     with pytest.raises(Killed):
-        if command == "install":
-            install.run(world.host(), WISH)
-        else:
-            rollback.run(world.host())
+        act()
     assert world.asked.count(f"restart {UNIT}") > restarts
     world.when.clear()
     world.asked.clear()
