@@ -178,6 +178,31 @@ def test_the_share_of_an_address(
     assert shares[0] == pytest.approx(seconds, rel=0.05)
 
 
+def test_the_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever the resolver prefers comes first, and the other one second."""
+    tried: list[str] = []
+
+    class Deaf(Socket):
+        def connect(self, target: object, /) -> None:
+            assert isinstance(target, tuple)
+            tried.append(target[0])
+            raise TimeoutError
+
+    monkeypatch.setattr(connect, "Socket", Deaf)
+    six = [(socket.AF_INET6, (f"2001:db8::{number}", 443)) for number in (1, 2, 3)]
+    four = [(socket.AF_INET, (f"192.0.2.{number}", 443)) for number in (1, 2)]
+    for rows, expected in (
+        ([*six, *four], [six[0], four[0], six[1], four[1], six[2]]),
+        ([*four, *six], [four[0], six[0], four[1], six[1], six[2]]),
+        (six, six),
+    ):
+        tried.clear()
+        _addresses(monkeypatch, *rows)
+        with pytest.raises(Failure):
+            open_socket(parse_authority("a.example", 443), Progress(Deadline(5)))
+        assert tried == [target[0] for _, target in expected]
+
+
 def test_a_name_without_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """No resolver should say so, and none shall make us silent."""
     _addresses(monkeypatch)

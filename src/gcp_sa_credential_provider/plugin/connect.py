@@ -13,6 +13,12 @@ from gcp_sa_credential_provider.plugin.value import Value
 CONNECT_SECONDS = 5.0  # for one address at most
 _LEAST_SECONDS = 0.25  # for one address, however many there are
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    _Row = tuple[Any, Any, int, str, Any]
+
 _HOST = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
 
@@ -129,6 +135,8 @@ def parse_endpoint(text: str) -> Endpoint:
 def open_socket(address: Address, progress: Progress) -> Socket:
     """Resolve and connect, each address for its fair share of the time that is left.
 
+    IPv6 and IPv4 take turns, so that a network that swallows one of them costs one share.
+
     Raises Failure DNS-FAILED, DNS-AGAIN, CONNECT-REFUSED, CONNECT-TIMEOUT or CONNECT-FAILED, the
     last address's error as evidence.
     """
@@ -145,7 +153,7 @@ def open_socket(address: Address, progress: Progress) -> Socket:
             "DNS-FAILED" if final else "DNS-AGAIN", host=host, error=error.strerror
         ) from None
     failure = Failure("CONNECT-FAILED", address=address, error="no address")
-    for position, (family, kind, protocol, _, target) in enumerate(found):
+    for position, (family, kind, protocol, _, target) in enumerate(_in_turn(found)):
         progress.enter("connect", "CONNECT-TIMEOUT", address=address, addresses=len(found))
         share = progress.deadline.left() / (len(found) - position)
         seconds = min(CONNECT_SECONDS, max(_LEAST_SECONDS, share))
@@ -168,3 +176,13 @@ def open_socket(address: Address, progress: Progress) -> Socket:
             return sock
         sock.close()
     raise failure
+
+
+def _in_turn(found: "list[_Row]") -> "list[_Row]":
+    """Both families' addresses in turn, that of the first one first (RFC 8305, section 4)."""
+    first = [row for row in found if row[0] == found[0][0]]
+    other = [row for row in found if row[0] != found[0][0]]
+    turns = []
+    for position in range(len(found)):
+        turns += first[position : position + 1] + other[position : position + 1]
+    return turns
