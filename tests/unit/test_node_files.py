@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,23 @@ def test_writable(root: Root) -> None:
     if os.geteuid():
         (root.path / "etc").chmod(0o555)
         assert not root.writable("/etc/new")
+
+
+def test_an_access_control_list_stays(root: Root) -> None:
+    """A group or a user that an administrator lets read it still may."""
+    nobody = 0xFFFFFFFF
+    entries = ((0x01, 6, nobody), (0x02, 4, 1234), (0x04, 0, nobody), (0x10, 4, nobody))
+    listed = struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", *entry) for entry in (*entries, (0x20, 0, nobody))
+    )
+    file = root.path / "etc/real"
+    try:
+        os.setxattr(file, "system.posix_acl_access", listed)
+    except OSError as error:
+        pytest.skip(f"no access control list can be set here: {error.strerror}")
+    root.write("/etc/real", b"new", 0o600)
+    assert file.read_bytes() == b"new"
+    assert os.getxattr(file, "system.posix_acl_access") == listed
 
 
 def test_labels(root: Root) -> None:

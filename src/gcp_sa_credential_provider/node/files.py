@@ -20,7 +20,9 @@ from pathlib import Path
 
 _MOST_LINKS = 40  # as the kernel (path_resolution(7))
 _LABEL = "security.selinux"
-_NO_LABELS = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS)
+_KEPT = (_LABEL, "system.posix_acl_access")
+"""What a file has besides owner and mode (xattr(7)) and its replacement takes over."""
+_NOT_THERE = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Root:
@@ -97,8 +99,8 @@ class Root:
     def write(self, path: str, content: bytes, mode: int) -> None:
         """Replace a file's content, or make it; where the path is a link, what it leads to.
 
-        What it replaces keeps owner, mode and SELinux label; `mode` is for a new file. Raises
-        OSError.
+        What it replaces keeps owner, mode, SELinux label and access control list; `mode` is for a
+        new file. Raises OSError.
         """
         real = self.resolve(path)
         before = self._stat(real)
@@ -112,9 +114,10 @@ class Root:
                 file.flush()
                 if before is not None:
                     os.fchown(descriptor, before.st_uid, before.st_gid)
-                    self._copy_label(self._here(real), descriptor)
                     mode = stat.S_IMODE(before.st_mode)
                 os.fchmod(descriptor, mode)
+                if before is not None:  # after the mode, whose group is the list's mask (acl(5))
+                    _copy_attributes(self._here(real), descriptor)
                 os.fsync(descriptor)
 
     def link(self, path: str, target: str) -> None:
@@ -233,23 +236,29 @@ class Root:
                 raise OSError(error.errno, error.strerror, real) from None
             raise
 
-    @staticmethod
-    def _copy_label(source: Path, descriptor: int) -> None:
-        label = _label(source)
-        if label is not None and label != _label(descriptor):
-            os.setxattr(descriptor, _LABEL, label.encode() + b"\0")
-
 
 def _temporary(here: Path) -> Path:
     """Beside it, under a name that no reader of folders takes: no .conf, .yaml, .json."""
     return here.with_name(f".{here.name[:200]}.gcp-sa-credential-provider-new")
 
 
-def _label(file: Path | int) -> str | None:
+def _label(file: Path) -> str | None:
+    found = _attribute(file, _LABEL)
+    return None if found is None else found.rstrip(b"\0").decode()
+
+
+def _copy_attributes(source: Path, descriptor: int) -> None:
+    for name in _KEPT:
+        value = _attribute(source, name)
+        if value is not None and value != _attribute(descriptor, name):
+            os.setxattr(descriptor, name, value)
+
+
+def _attribute(file: Path | int, name: str) -> bytes | None:
     try:
-        return os.getxattr(file, _LABEL).rstrip(b"\0").decode()
+        return os.getxattr(file, name)
     except OSError as error:
-        if error.errno in _NO_LABELS:
+        if error.errno in _NOT_THERE:
             return None
         raise
 
