@@ -49,6 +49,20 @@ variable "clusters" {
     ])
     error_message = "jwks_json is a cluster's public key set, as `kubectl get --raw /openid/v1/jwks` prints it: JSON with a list of keys, and no private key."
   }
+
+  validation {
+    condition = alltrue([
+      for cluster in values(var.clusters) : cluster.jwks_json == null || !can(regex(
+        "^https://(${join("|", [
+          "oidc[.-]eks\\.[a-z0-9-]+\\.(amazonaws\\.(com|com\\.cn|eu)|api\\.aws|api\\.amazonwebservices\\.(com\\.cn|eu))",
+          "([a-z0-9-]+\\.)?oic\\.prod-aks\\.azure\\.(com|us|cn)",
+          "container\\.googleapis\\.com",
+        ])})(/|$)",
+        cluster.issuer,
+      ))
+    ])
+    error_message = "EKS, AKS and GKE replace their signing keys by themselves: uploaded ones would soon be wrong. Leave jwks_json out, and Google fetches them."
+  }
 }
 
 variable "repositories" {

@@ -203,6 +203,7 @@ def test_the_module_decides_as_the_tool_does(tofu: Tofu, tmp_path: Path, name: s
     ("field", "value", "message"),
     [
         ("issuer", "http://kubernetes.default.svc", "An issuer begins with https://"),
+        ("issuer", "https://oidc.eks.eu-west-1.amazonaws.com/id/A1", "EKS, AKS and GKE replace"),
         (
             "jwks_json",
             '{"keys": [{"n": "AQ", "d": "VERYSECRET"}]}',

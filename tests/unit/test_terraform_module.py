@@ -5,6 +5,7 @@ import re
 import hcl2
 import pytest
 
+from gcp_sa_credential_provider.google.issuers import MANAGED
 from unit.google_side import resources
 from unit.terraform_module import MODULE, README, blocks, page
 from unit.test_render_terraform import SCHEMA, check
@@ -49,3 +50,10 @@ def test_every_example_is_in_the_readme() -> None:
     assert EXAMPLES
     for path in EXAMPLES:
         assert f"examples/{path.parent.name}" in text
+
+
+def test_it_knows_the_same_issuers_as_the_tool() -> None:
+    """Those whose keys are not uploaded; backslashes are doubled in HCL."""
+    text = (MODULE / "variables.tf").read_text()
+    for managed in MANAGED:
+        assert '"{}"'.format(managed.host.pattern.replace("\\", "\\\\")) in text
