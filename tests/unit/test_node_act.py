@@ -161,7 +161,7 @@ def test_flags_that_do_not_reach_the_kubelet(
     assert there is not None
     told = dataclasses.replace(there, config=config)
     world.seen = lambda: monkeypatch.setattr(world, "kubelet", lambda: told)
-    what = rf"has {config or 'none'}, not {CONFIG}\. Fix: .*systemctl cat {UNIT}"
+    what = rf"has {config or 'none'}, not {CONFIG}; .* none, not {BIN_DIR}\. Fix: .*cat {UNIT}"
     with pytest.raises(Failed, match=rf"{what}\)\. All is back as it was"):
         install.run(world.host(), WISH)
     assert world.photograph() == before

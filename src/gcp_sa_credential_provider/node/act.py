@@ -1,25 +1,22 @@
 """A change of a node, begun and ended so that whoever comes after knows where it stands.
 
-Imports `change`, `files`, `planned`, `state`, `undo`; `health`, `kubelet`, `profile` and `systemd`
-when they are needed. The order: remember, arm the dead man's switch, edit place by place, restart
-the kubelet, see that it is well, disarm, remember. What fails goes back the same way.
+Imports `change`, `files`, `state`; `health`, `kubelet`, `profile` and `systemd` when they are
+needed. The order: remember, arm the dead man's switch, edit place by place, restart the kubelet,
+see that it is well, disarm, remember. What fails goes back the same way (`back`).
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from gcp_sa_credential_provider.node import change, entry, splice, undo
+from gcp_sa_credential_provider.node import change
 from gcp_sa_credential_provider.node.change import Edit, Write
-from gcp_sa_credential_provider.node.document import Unreadable
-from gcp_sa_credential_provider.node.entry import PLUGIN, Minor
+from gcp_sa_credential_provider.node.entry import PLUGIN
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.files import Root
-from gcp_sa_credential_provider.node.planned import Planned
 from gcp_sa_credential_provider.node.state import (
-    CONFIG,
     FLAGS,
     FOLDER,
     PROGRAM,
@@ -143,18 +140,17 @@ def begun(
     return state
 
 
-def edit(host: Host, steps: Sequence[Step], state: State) -> None:
-    """Do them in turn; if one cannot be done, all go back. Raises Failed."""
-    try:
-        _do(host, steps, _reload)
-    except OSError as error:
-        give_up(host, state, cannot(error))
-    except Failed as error:
-        give_up(host, state, str(error))
+def reload(host: Host) -> None:
+    """Have systemd read its units again. Raises Failed."""
+    from gcp_sa_credential_provider.node.systemd import Systemd
+
+    systemd = Systemd(host.root)
+    if host.live and systemd.available():
+        systemd.daemon_reload()
 
 
-def _do(host: Host, steps: Iterable[Step], reload: Callable[[Host], None]) -> None:
-    """Do them in turn, and have systemd read flags before anything else is done.
+def edit(host: Host, steps: Iterable[Step], reload: Callable[[Host], None] = reload) -> None:
+    """Do them in turn, and have systemd read flags before all else. Raises OSError, Failed.
 
     It starts a kubelet by the drop-ins that it has read last, whatever is on the disk since: on the
     way out these name the very files that go next.
@@ -168,39 +164,6 @@ def _do(host: Host, steps: Iterable[Step], reload: Callable[[Host], None]) -> No
         unread = unread or step.role == FLAGS
     if unread:
         reload(host)
-
-
-def _reload(host: Host) -> None:
-    from gcp_sa_credential_provider.node.systemd import Systemd
-
-    systemd = Systemd(host.root)
-    if host.live and systemd.available():
-        systemd.daemon_reload()
-
-
-def _reload_if_it_can(host: Host) -> None:
-    try:
-        _reload(host)
-    except Failed as failed:  # what else there is to bring back may be what is at fault
-        host.say(f"{failed}; going on")
-
-
-def keep_program(host: Host, state: State, program: bytes) -> None:
-    """Keep a copy of the program that can go back. Raises Failed."""
-    try:
-        host.store.keep_program(program)
-    except OSError as error:
-        give_up(host, state, cannot(error))
-
-
-def give_up(host: Host, state: State, why: str) -> NoReturn:
-    """Go back behind a change for which no kubelet was restarted yet. Raises Failed."""
-    gone_back(host, go_back(host, state))
-    try:
-        disarm(host)
-    except Failed as error:  # it finds nothing to go back behind, if it ever fires
-        raise Failed(f"{why} All files are back as they were, but: {error}") from None
-    raise Failed(f"{why} All is back as it was")
 
 
 def end(host: Host, state: State) -> None:
@@ -217,77 +180,6 @@ def not_restarted(host: Host) -> str:
     if host.live:
         return "the kubelet reads this at its next start; it is not restarted"
     return f"{host.root.path}: files only; no kubelet is restarted"
-
-
-def go_back(host: Host, state: State) -> State:
-    """Bring all files back behind the last change. Raises Failed.
-
-    The change stays remembered, so that a way back that is broken off before its restart is gone
-    again; what is to be remembered after that is returned.
-    A node that starts comes first: where others' edits cannot be told from ours, a copy of the file
-    is set aside and its former bytes are put back.
-    """
-    last = state.change
-    if last is None:
-        return state
-    of = state.installed or last.previous
-    types = dict.fromkeys(of.cache_types if of else (), "")
-    types |= last.previous.cache_types if last.previous else {}
-    # By `reconcile`, of what minor the kubelet has become since.
-    minor = of.minor if of else entry.OLDEST
-    try:
-        _do(host, _ways_back(host, last, types, minor), _reload_if_it_can)
-        remove_folders(host, last.folders)
-    except OSError as error:
-        raise Failed(f"{cannot(error)} The way back stops here; run `node rollback` then") from None
-    return State(last.previous and replace(last.previous, minor=minor), None)
-
-
-def gone_back(host: Host, after: State, wiring: "Wiring | None" = None) -> None:
-    """Restart the kubelet after `go_back`, if it is told how, and forget the change. Raises Failed.
-
-    It is forgotten as well where the restart fails: nothing is left to be brought back.
-    """
-    try:
-        if wiring is not None:
-            _restart_only(host, wiring)
-    except Failed:
-        _forget_change(host, after)
-        raise
-    _forget_change(host, after)
-
-
-def _forget_change(host: Host, after: State) -> None:
-    try:
-        forget(host, after)
-    except OSError as error:
-        raise Failed(f"{cannot(error)} All else is done; run `node rollback` then") from None
-
-
-def _ways_back(host: Host, last: Change, types: Mapping[str, str], minor: Minor) -> Iterator[Step]:
-    """Each place's, looked at when its turn comes. Raises OSError, Failed."""
-    store = host.store
-    for file in reversed(last.files):
-        host.root.sweep(file.path)
-        try:
-            edit = undo.careful(host.root, store, file, types).edit
-        except undo.Entangled as error:
-            aside = f"{FOLDER}/aside-{file.path.strip('/').replace('/', '-')}"
-            host.root.write(aside, host.root.read(file.path) or b"", 0o600)
-            host.say(f"{error}; the whole file goes back, a copy of it is {aside}")
-            edit = undo.exact(host.root, store, file)
-        if isinstance(edit, Write) and file.role == CONFIG:
-            edit = _fitting(edit, types, minor)
-        if edit is not None:
-            yield Step(edit, file.role)
-
-
-def _fitting(edit: Write, types: Mapping[str, str], minor: Minor) -> Write:
-    """For the kubelet that starts next; `reconcile` stands aside while the node is changed."""
-    try:
-        return replace(edit, content=entry.fitted(edit.content, types, minor))
-    except (Unreadable, splice.Unspliced):
-        return edit  # what it was, whatever that is
 
 
 def remove_folders(host: Host, folders: Collection[str]) -> None:
@@ -317,31 +209,26 @@ def ready_to_restart(host: Host) -> None:
         )
 
 
-def arm(host: Host, state: State, wiring: "Wiring") -> None:
-    """Arm the dead man's switch; where it cannot be, all goes back. Raises Failed.
+def arm(host: Host, wiring: "Wiring") -> None:
+    """Arm the dead man's switch. Raises OSError, Failed.
 
-    It stays armed: after a failure until `recover` has gone back, else until `end`.
+    It stays armed: after a failure until `back.recover` is done, else until `end`.
     """
     from gcp_sa_credential_provider.node.systemd import Systemd
 
-    try:
-        may_run = not os.statvfs(host.root.outside(PROGRAM)).f_flag & os.ST_NOEXEC
-        program = PROGRAM if may_run else f"{wiring.bin_dir}/{PLUGIN}"
-        Systemd(host.root).arm(DEAD_MAN_SECONDS, (program, "node", "rollback"))
-    except OSError as error:
-        give_up(host, state, cannot(error))
-    except Failed as error:
-        give_up(host, state, str(error))
+    may_run = not os.statvfs(host.root.outside(PROGRAM)).f_flag & os.ST_NOEXEC
+    program = PROGRAM if may_run else f"{wiring.bin_dir}/{PLUGIN}"
+    Systemd(host.root).arm(DEAD_MAN_SECONDS, (program, "node", "rollback"))
 
 
 def restart(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) -> None:
     """Restart the kubelet, and see that it is well. Raises Failed."""
-    _restart_only(host, wiring)
+    restart_only(host, wiring)
     wait(host, before, wiring, expected)
 
 
-def _restart_only(host: Host, wiring: "Wiring") -> None:
-    """Restart the kubelet, and see nothing of it. Raises Failed."""
+def restart_only(host: Host, wiring: "Wiring") -> None:
+    """Restart the kubelet, and do not look how it is then. Raises Failed."""
     from gcp_sa_credential_provider.node.systemd import Systemd
 
     systemd = Systemd(host.root)
@@ -354,24 +241,6 @@ def wait(host: Host, before: "Kubelet", wiring: "Wiring", expected: str | None) 
     from gcp_sa_credential_provider.node import health
 
     health.wait(host.root, before, wiring, expected, say=host.say)
-
-
-def recover(host: Host, state: State, before: "Kubelet", wiring: "Wiring", why: Failed) -> NoReturn:
-    """Go back behind the change after a restart that failed. Raises Failed."""
-    host.say(f"{why}; going back")
-    previous = state.change.previous if state.change else None
-    after = go_back(host, state)
-    given = previous.given if previous else before.config
-    expected = Planned(host.root).hash(given, before.minor) if given else None
-    present = running_all_the_same(host, before.minor) or before
-    try:
-        gone_back(host, after, wiring)
-        wait(host, present, wiring, expected)
-    except Failed as error:
-        raise Failed(f"{why} All files are back as they were, but: {error}") from None
-    finally:
-        disarm(host)
-    raise Failed(f"{why} All is back as it was, and the kubelet is well") from None
 
 
 def running_all_the_same(host: Host, minor: tuple[int, int]) -> "Kubelet | None":

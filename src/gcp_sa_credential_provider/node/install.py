@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcp_sa_credential_provider.node import act, change, check, entry, splice, systemd
+from gcp_sa_credential_provider.node import act, back, change, check, entry, splice, systemd
 from gcp_sa_credential_provider.node.act import Host, Step
 from gcp_sa_credential_provider.node.change import Link, Remove, Write, now
 from gcp_sa_credential_provider.node.document import Unreadable
@@ -234,13 +234,14 @@ def _install(
     if restart and host.restart and kubelet is not None:
         act.ready_to_restart(host)
     state = act.begun(host, state, "install", left, settled, kubelet)
-    act.keep_program(host, state, wish.program)
     programs = [step for step in left if step.role in (PROVIDER, NAME) and _adds(step)]
-    act.edit(host, programs, state)
-    _probe(host, wiring, wish, state)
-    if restart and kubelet and host.restart:
-        act.arm(host, state, wiring)
-    act.edit(host, [step for step in left if step not in programs], state)
+    with back.if_it_fails(host, state):
+        host.store.keep_program(wish.program)
+        act.edit(host, programs)
+        _probe(host, wiring, wish)
+        if restart and kubelet and host.restart:
+            act.arm(host, wiring)
+        act.edit(host, [step for step in left if step not in programs])
     for step in left:
         host.say(f"{step.edit.path}: {'written' if _adds(step) else 'removed'}")
     if restart and kubelet and host.restart:
@@ -248,7 +249,7 @@ def _install(
             act.restart(host, kubelet, wiring, Planned(host.root).hash(wiring.config, minor))
             _see_that_it_is_given(host, wiring, minor)
         except Failed as error:
-            act.recover(host, state, kubelet, wiring, error)
+            back.recover(host, state, kubelet, wiring, error)
         act.end(host, finished(state, restarted=True))
         host.say("the kubelet was restarted and is well")
         return
@@ -268,13 +269,11 @@ def _see_that_it_is_given(host: Host, wiring: "Wiring", minor: Minor) -> None:
         there = kubelet.running(host.root, act.PROC, minor=minor)
     except Refused:
         return  # it was well a moment ago, and is not to be told apart from another right now
-    has = there.config if there else wiring.config
-    if has is None or host.root.resolve(has) != host.root.resolve(wiring.config):
-        unit = wiring.units[0]
+    found = kubelet.led_elsewhere(host.root, there, wiring.config, wiring.bin_dir) if there else []
+    if found:
         raise Failed(
-            f"--image-credential-provider-config: the kubelet has {has or 'none'}, not"
-            f" {wiring.config}. Fix: see what gives it its flags after ours does, a drop-in for"
-            f" instance (systemctl cat {unit})."
+            f"{'; '.join(found)}. Fix: see what gives it its flags after ours does, a drop-in for"
+            f" instance (systemctl cat {wiring.units[0]})."
         )
 
 
@@ -339,8 +338,8 @@ def _record(
     )
 
 
-def _probe(host: Host, wiring: "Wiring", wish: Wish, state: State) -> None:
-    """Have the node run the program as its kubelet will; if it cannot, all goes back."""
+def _probe(host: Host, wiring: "Wiring", wish: Wish) -> None:
+    """Have the node run the program as its kubelet will. Raises OSError, Failed."""
     if not host.live:
         return
     for line in check.exposed(host.root, wiring.config):
@@ -356,7 +355,7 @@ def _probe(host: Host, wiring: "Wiring", wish: Wish, state: State) -> None:
     except Failed as error:
         found = [str(error)]
     if found:
-        act.give_up(host, state, f"{' '.join(found)}.")
+        raise Failed(f"{' '.join(found)}.")
 
 
 def _environment(one: Entry) -> dict[str, str]:

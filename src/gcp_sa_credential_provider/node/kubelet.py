@@ -81,6 +81,18 @@ def running(root: Root, proc: Path = PROC, *, minor: Minor | None = None) -> Kub
         raise _unseen(found, error) from None
 
 
+def led_elsewhere(root: Root, kubelet: Kubelet, config: str, bin_dir: str) -> list[str]:
+    """Where its flags for credential providers lead to other places than these, a line each."""
+    return [
+        f"{flag}: the kubelet has {has or 'none'}, not {wanted}"
+        for flag, has, wanted in (
+            ("--image-credential-provider-config", kubelet.config, config),
+            ("--image-credential-provider-bin-dir", kubelet.bin_dir, bin_dir),
+        )
+        if has is None or root.resolve(has) != root.resolve(wanted)
+    ]
+
+
 def find(root: Root, proc: Path = PROC) -> Process | None:
     """The process that the kubelet is in; None where there is none. Raises Refused."""
     found = {one.pid: one for one in _candidates(root, proc)}

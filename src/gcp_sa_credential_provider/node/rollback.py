@@ -1,12 +1,12 @@
 """`node rollback`: back behind the last change. The dead man's switch runs it too.
 
-Imports `act` and what that imports. It needs neither the pod that made the change nor the program
+Imports `act` and `back`. It needs neither the pod that made the change nor the program
 that the change put there.
 """
 
 from typing import TYPE_CHECKING
 
-from gcp_sa_credential_provider.node import act, change
+from gcp_sa_credential_provider.node import act, back, change
 from gcp_sa_credential_provider.node.act import Host
 from gcp_sa_credential_provider.node.failure import Failed, Refused
 from gcp_sa_credential_provider.node.planned import Planned
@@ -41,10 +41,10 @@ def run(host: Host) -> None:
         if restart:
             act.ready_to_restart(host)
         kubelet = act.running_all_the_same(host, of.minor) if restart and of else None
-        after = act.go_back(host, state)
+        after = back.go_back(host, state)
         host.say(f"all is as it was before `node {last.command}`")
         if not restart or of is None:
-            act.gone_back(host, after)
+            back.gone_back(host, after)
             act.disarm(host, fired=False)
             return
         _restart(host, of, after, kubelet)
@@ -52,7 +52,7 @@ def run(host: Host) -> None:
 
 def _restart(host: Host, of: Installed, after: State, kubelet: "Kubelet | None") -> None:
     wiring = act.wiring_of(of)
-    act.gone_back(host, after, wiring)
+    back.gone_back(host, after, wiring)
     act.disarm(host, fired=False)
     if kubelet is None:
         host.say("the kubelet was started; see whether it is well, it could not be told before")

@@ -119,14 +119,10 @@ def _problems(host: Host, installed: Installed, kubelet: "Kubelet | None") -> li
         f"a kubelet would not start: {what}"
         for what in problems(planned.config(installed.given), reader)
     ]
-    if kubelet is None:
-        return found
-    for flag, has, wants in (
-        ("--image-credential-provider-config", kubelet.config, installed.given),
-        ("--image-credential-provider-bin-dir", kubelet.bin_dir, installed.bin_dir),
-    ):
-        if has is None or host.root.resolve(has) != host.root.resolve(wants):
-            found.append(f"{flag}: the kubelet has {has or 'none'}, not {wants}")
+    if kubelet is not None:
+        from gcp_sa_credential_provider.node.kubelet import led_elsewhere
+
+        found += led_elsewhere(host.root, kubelet, installed.given, installed.bin_dir)
     return found
 
 

@@ -8,7 +8,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcp_sa_credential_provider.node import act, check, entry, undo
+from gcp_sa_credential_provider.node import act, back, check, entry, undo
 from gcp_sa_credential_provider.node.act import Host, Step
 from gcp_sa_credential_provider.node.change import Remove, Write
 from gcp_sa_credential_provider.node.failure import Failed, Refused
@@ -82,18 +82,20 @@ def run(host: Host) -> None:
         for file in installed.files:
             host.root.sweep(file.path)
         wiring = act.wiring_of(installed)
-        if restart:
-            act.arm(host, state, wiring)
-        act.edit(host, way.first, state)
+        with back.if_it_fails(host, state):
+            if restart:
+                act.arm(host, wiring)
+            act.edit(host, way.first)
         if restart and kubelet is not None:
             given = installed.given if host.root.stat(installed.given) else None
             expected = Planned(host.root).hash(given, kubelet.minor) if given else None
             try:
                 act.restart(host, kubelet, wiring, expected)
             except Failed as error:
-                act.recover(host, state, kubelet, wiring, error)
+                back.recover(host, state, kubelet, wiring, error)
         act.disarm(host)
-        act.edit(host, way.last, state)
+        with back.if_it_fails(host, state):
+            act.edit(host, way.last)
         for step in steps:
             done = "written" if isinstance(step.edit, Write) else "removed"
             host.say(f"{step.edit.path}: {done}")
@@ -146,7 +148,7 @@ def _way(host: Host, installed: Installed, minor: "Minor") -> _Way:
                 f"{file.path}: the entry {one['name']} that was there before is back"
                 for one in former
             ]
-        stays = any(back.stays for _, back in configs) or _others_use(host, installed)
+        stays = any(one.stays for _, one in configs) or _others_use(host, installed)
         gone = [file for file in files[FLAGS] if not stays or file.path.endswith(RECONCILE_DROP_IN)]
         flags = [(file, _back(host, file)) for file in reversed(gone)]
         last = [(file, _back(host, file)) for role in _LAST for file in files[role]]
@@ -175,7 +177,7 @@ def _back(host: Host, file: File) -> undo.Back:
 
 
 def _steps(backs: list[tuple[File, undo.Back]]) -> list[Step]:
-    return [Step(back.edit, file.role) for file, back in backs if back.edit is not None]
+    return [Step(one.edit, file.role) for file, one in backs if one.edit is not None]
 
 
 def _check(host: Host, installed: Installed, way: _Way, kubelet: "Kubelet | None") -> None:
