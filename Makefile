@@ -68,12 +68,12 @@ zipapp: $(WHEEL) ## dist/NAME.pyz: the plugin for nodes that have Python
 .PHONY: test-kubelet
 test-kubelet: venv ## the kubelet's own code, newest minor (needs Go >= 1.26)
 	$(BIN)/python tests/kubelet/build.py build
-	$(BIN)/pytest tests/kubelet --numprocesses=auto
+	$(BIN)/pytest tests/kubelet --numprocesses=auto --dist=loadfile
 
 .PHONY: test-kubelets
 test-kubelets: venv ## the same, all minors from 1.33 on
 	$(BIN)/python tests/kubelet/build.py build --minors all
-	$(BIN)/pytest tests/kubelet --kubelet-minors all --numprocesses=auto
+	$(BIN)/pytest tests/kubelet --kubelet-minors all --numprocesses=auto --dist=loadfile
 
 .PHONY: test-clients
 test-clients: venv ## judged by gcloud, OpenTofu, Helm, Go's x/oauth2, containerd, skopeo and a registry

@@ -12,6 +12,7 @@ from clients.place import AUDIENCE, EMAIL, IMAGE, PRINCIPAL, credential_file
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
+pytestmark = pytest.mark.xdist_group("go")
 SOURCES = Path(__file__).parent / "go"
 
 

@@ -28,6 +28,7 @@ by_values = pytest.mark.parametrize("values", VALUES, ids=lambda values: values.
 
 WORKERS, SERVERS = f"{RELEASE}-agent-all", f"{RELEASE}-control-plane-all"
 SLOT, SERVERS_SLOT = f"{RELEASE}-0", f"{RELEASE}-control-plane"
+pytestmark = pytest.mark.xdist_group("helm-cluster")
 TAINT = {"key": "gcp-sa-credential-provider/not-ready", "effect": "NoSchedule"}
 METADATA = {
     "labels": {"a": "b"},

@@ -23,7 +23,7 @@ _GOOD = http(exchanged())
 CONNECTIONS: list[Case] = [
     case("refused", "CONNECT-REFUSED", setting(GCP_STS_ENDPOINT="https://127.0.0.1:1")),
     case("refused on IPv6", "CONNECT-REFUSED", setting(GCP_STS_ENDPOINT="https://[::1]:1")),
-    case("no answer to SYN", "CONNECT-TIMEOUT", full_backlog, budget(1)),
+    case("no answer to SYN", "CONNECT-TIMEOUT", full_backlog, budget(3)),
     case("an IPv6 literal", SUCCESS, raw(says(_GOOD), host="::1"), tries=1),
     case("closed before the answer", "ANSWER-CUT", fault("close"), tries=4),
     case("closed behind the head", "ANSWER-CUT", fault("close", after=0), tries=4),
@@ -57,7 +57,7 @@ TLS: list[Case] = [
     case("closed before TLS once", SUCCESS, fault("connect_close", times=1), tries=1),
     case("reset before TLS, thrice", SUCCESS, fault("connect_reset", times=3), tries=3),
     case("reset before TLS once", SUCCESS, fault("connect_reset", times=1), tries=1),
-    case("silence before TLS", "TLS-TIMEOUT", fault("connect_stall"), budget(1)),
+    case("silence before TLS", "TLS-TIMEOUT", fault("connect_stall"), budget(3)),
     case("garbage for TLS", "TLS-FAILED", fault("connect_garbage"), tries=4),
     case("TLS to a plain port", "TLS-FAILED", setting(GCP_STS_ENDPOINT="https://{http}")),
     case("plain HTTP to a TLS port", "ANSWER-CUT", setting(GCP_STS_ENDPOINT="http://{https}")),
@@ -72,7 +72,7 @@ TLS: list[Case] = [
     ),
     case("TLS 1.2", SUCCESS, tls_server(says(_GOOD), maximum_version=ssl.TLSVersion.TLSv1_2)),
     case("TLS 1.3", SUCCESS, tls_server(says(_GOOD), minimum_version=ssl.TLSVersion.TLSv1_3)),
-    case("TLS and silence", "ANSWER-TIMEOUT", tls_server(then_waits(b"")), budget(1)),
+    case("TLS and silence", "ANSWER-TIMEOUT", tls_server(then_waits(b"")), budget(3)),
     case("TLS cut without close_notify", "ANSWER-CUT", tls_server(resets(_GOOD[:50])), tries=4),
     case("TLS by a name of ours", "TLS-HOSTNAME", tls_server(says(_GOOD), "localhost"), tries=1),
 ]
@@ -118,15 +118,15 @@ PROXIES: list[Case] = [
         tries=4,
     ),
     case("proxy resets", "PROXY-UNAVAILABLE", raw_proxy(resets()), tries=4),
-    case("proxy is silent", "PROXY-TIMEOUT", raw_proxy(then_waits(b"")), budget(1)),
+    case("proxy is silent", "PROXY-TIMEOUT", raw_proxy(then_waits(b"")), budget(3)),
     case(
-        "proxy is silent in its answer", "PROXY-TIMEOUT", raw_proxy(then_waits(b"HTTP")), budget(1)
+        "proxy is silent in its answer", "PROXY-TIMEOUT", raw_proxy(then_waits(b"HTTP")), budget(3)
     ),
     case(
         "proxy opens to silence",
         "TLS-TIMEOUT",
         raw_proxy(then_waits(b"HTTP/1.1 200 OK\r\n\r\n")),
-        budget(1),
+        budget(3),
     ),
     case(
         "proxy speaks first",

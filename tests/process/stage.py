@@ -6,6 +6,7 @@ what must come of it: exit code and error code, and where that is the point, how
 
 import socket
 import ssl
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -189,14 +190,17 @@ def budget(seconds: int) -> Arrange:
 
 def tls_server(answer: Answer, *names: str, **context: Any) -> Arrange:
     """A TLS server whose authority is trusted; `context` are attributes of its SSLContext."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Here and not in `arrange`, which runs in a thread: filters of warnings are everybody's.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of TLS 1.1
+        for name, value in context.items():
+            setattr(tls, name, value)
+    if context:
+        tls.set_ciphers("ALL:@SECLEVEL=0")
 
     def arrange(stage: Stage) -> None:
         authority = trustme.CA()
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        for name, value in context.items():
-            setattr(tls, name, value)
-        if context:
-            tls.set_ciphers("ALL:@SECLEVEL=0")
         authority.issue_cert(*(names or ("127.0.0.1",))).configure_cert(tls)
         bundle = stage.stack.enter_context(authority.cert_pem.tempfile())
         stage.environment["SSL_CERT_FILE"] = bundle

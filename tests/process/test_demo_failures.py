@@ -21,6 +21,7 @@ from gcp_sa_credential_provider.demo.step import Outcome, UnexpectedError
 from gcp_sa_credential_provider.emulator.image import built_in, digest_of
 from gcp_sa_credential_provider.plugin.token import read_claims
 
+pytestmark = pytest.mark.xdist_group("demo-failures")
 MANIFESTS = "/v2/*/manifests/*"
 BLOBS = "/v2/*/blobs/*"
 REFUSAL = {"error": "invalid_grant", "error_description": "A text that nobody knows."}

@@ -67,6 +67,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(600)  # the first build fetches and compiles
+@pytest.mark.xdist_group("talos-judge")
 @by_arch
 def test_talos_takes_it(
     talos_image: dict[str, bytes], judge: Path, tmp_path: Path, arch: str
