@@ -1,5 +1,7 @@
 """Ways back on a node that runs: `uninstall`, `rollback`, `reconcile`; what `status` says."""
 
+import dataclasses
+import errno
 import select
 import signal
 from pathlib import Path
@@ -168,6 +170,81 @@ def test_killed_before_the_restart_of_the_way_back(world: World, command: str) -
     assert f"restart {UNIT}" in world.asked
     assert world.photograph() == before
     assert not world.armed
+
+
+def test_again_after_a_restart_that_was_broken_off(world: World) -> None:
+    """What fails then takes away what the kubelet has read meanwhile: it is restarted."""
+    before = world.photograph()
+
+    def gone() -> None:
+        raise KeyboardInterrupt
+
+    world.seen = gone
+    with pytest.raises(KeyboardInterrupt):
+        install.run(world.host(), WISH)
+    world.asked.clear()
+    world.faults = ["it is for another machine"]
+    with pytest.raises(Failed, match=r"All is back as it was, and the kubelet was restarted"):
+        install.run(world.host(), WISH)
+    assert world.asked == ["reload", "reload", f"restart {UNIT}", "disarm"]
+    assert world.photograph() == before
+
+
+def test_a_program_that_cannot_be_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes after the restart: the kubelet is restarted with what comes back."""
+    install.run(world.host(), WISH)
+    before = world.photograph()
+    remove = Root.remove
+    kept = f"{BIN_DIR}/{PLUGIN}"
+
+    def refused(root: Root, path: str) -> None:
+        if path == kept:
+            raise OSError(errno.EPERM, "Operation not permitted", path)
+        remove(root, path)
+
+    monkeypatch.setattr(Root, "remove", refused)
+    world.asked.clear()
+    with pytest.raises(Failed, match=r"not permitted.*All is back as it was, and the kubelet was"):
+        uninstall.run(world.host())
+    assert world.asked.count(f"restart {UNIT}") == 2
+    assert world.asked[-1] == f"restart {UNIT}"
+    after = world.photograph()
+    assert {path: after[path] for path in before if not path.startswith(FOLDER[1:])} == {
+        path: before[path] for path in before if not path.startswith(FOLDER[1:])
+    }
+
+
+def test_a_way_back_that_fails_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are told: what failed, and what kept it from going back."""
+    world.faults = ["it is for another machine. Fix: use the other file"]
+
+    def refused(_: Root, path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr(Root, "remove", refused)
+    with pytest.raises(Failed, match=r"for another machine.*on the way back: .*Input/output"):
+        install.run(world.host(), WISH)
+
+
+def test_a_restart_that_was_put_off_and_fails(world: World) -> None:
+    """No kubelet has read the change before this one: both go back."""
+    before = world.photograph()
+    install.run(world.host(restart=False), WISH)
+    world.fails["wait"] = [Failed("it ended.")]
+    with pytest.raises(Failed, match=r"it ended\. All is back as it was, and the kubelet is well"):
+        install.run(world.host(), WISH)
+    assert world.photograph() == before
+
+
+def test_a_restart_that_was_put_off_twice(world: World) -> None:
+    """The second change, of the program alone, does not hide that the first is still unread."""
+    older = dataclasses.replace(WISH, program=b"#!/bin/sh\n# older\n")
+    install.run(world.host(restart=False), older)
+    install.run(world.host(restart=False), WISH)
+    assert status.read(world.host()).restart_due
+    world.asked.clear()
+    install.run(world.host(), WISH)
+    assert f"restart {UNIT}" in world.asked
 
 
 def test_a_switch_without_a_change(world: World) -> None:

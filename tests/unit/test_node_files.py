@@ -2,8 +2,11 @@
 
 import errno
 import os
+import shutil
 import stat
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -197,21 +200,62 @@ def test_writable(root: Root) -> None:
         assert not root.writable("/etc/new")
 
 
-def test_an_access_control_list_stays(root: Root) -> None:
-    """A group or a user that an administrator lets read it still may."""
+def access_list(user: int) -> bytes:
+    """One that lets a user read besides the owner (linux/posix_acl_xattr.h)."""
     nobody = 0xFFFFFFFF
-    entries = ((0x01, 6, nobody), (0x02, 4, 1234), (0x04, 0, nobody), (0x10, 4, nobody))
-    listed = struct.pack("<I", 2) + b"".join(
+    entries = ((0x01, 6, nobody), (0x02, 4, user), (0x04, 0, nobody), (0x10, 4, nobody))
+    return struct.pack("<I", 2) + b"".join(
         struct.pack("<HHI", *entry) for entry in (*entries, (0x20, 0, nobody))
     )
-    file = root.path / "etc/real"
+
+
+def set_access_list(file: Path, name: str) -> bytes:
+    listed = access_list(1234)
     try:
-        os.setxattr(file, "system.posix_acl_access", listed)
+        os.setxattr(file, name, listed)
     except OSError as error:
         pytest.skip(f"no access control list can be set here: {error.strerror}")
+    return listed
+
+
+def test_an_access_control_list_stays(root: Root) -> None:
+    """Whom an administrator lets read the file still may."""
+    file = root.path / "etc/real"
+    listed = set_access_list(file, "system.posix_acl_access")
     root.write("/etc/real", b"new", 0o600)
     assert file.read_bytes() == b"new"
     assert os.getxattr(file, "system.posix_acl_access") == listed
+
+
+def test_no_access_control_list_comes(root: Root) -> None:
+    """A folder may have one for new files; what replaces an old file is no new one."""
+    file = root.path / "etc/real"
+    file.chmod(0o640)
+    set_access_list(root.path / "etc", "system.posix_acl_default")
+    root.write("/etc/real", b"new", 0o600)
+    assert "system.posix_acl_access" not in os.listxattr(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_somebodys_file_with_the_capabilities_of_the_charts_pods(root: Root) -> None:
+    """CHOWN and DAC_OVERRIDE are enough: CAP_FOWNER is not among them."""
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is not installed. Fix: apt-get install util-linux")
+    file = root.path / "etc/real"
+    file.chmod(0o640)
+    set_access_list(file, "system.posix_acl_access")
+    os.chown(file, 1234, 1234)
+    code = (
+        "import sys; from pathlib import Path;"
+        " from gcp_sa_credential_provider.node.files import Root;"
+        " Root(Path(sys.argv[1])).write('/etc/real', b'new', 0o600)"
+    )
+    few = "--bounding-set=-all,+chown,+dac_override,+sys_chroot,+sys_ptrace"
+    subprocess.run(["setpriv", few, sys.executable, "-c", code, root.path], check=True)
+    assert file.read_bytes() == b"new"
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 1234)
+    assert "system.posix_acl_access" in os.listxattr(file)
 
 
 def test_labels(root: Root) -> None:

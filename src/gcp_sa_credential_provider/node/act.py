@@ -105,10 +105,13 @@ def begun(
     installed: Installed | None,
     kubelet: "Kubelet | None",
 ) -> State:
-    """Remember a change before its first edit. Raises Refused: that cannot be written."""
-    store, last = host.store, state.change
-    unfinished = last if last and not last.finished else None
-    known = {file.path: file for file in unfinished.files} if unfinished else {}
+    """Remember a change before its first edit. Raises Refused: that cannot be written.
+
+    One before it that no kubelet has read, or that was broken off, is gone back behind as well.
+    """
+    store, last, started = host.store, state.change, kubelet.started if kubelet else None
+    unread = last if last and last.unread(started) else None
+    known = {file.path: file for file in unread.files} if unread else {}
     files = []
     for path in known:
         host.root.sweep(path)
@@ -127,10 +130,10 @@ def begun(
             command=command,
             finished=False,
             files=(*known.values(), *files),
-            folders=tuple(dict.fromkeys([*(unfinished.folders if unfinished else ()), *folders])),
-            previous=unfinished.previous if unfinished else state.installed,
+            folders=tuple(dict.fromkeys([*(unread.folders if unread else ()), *folders])),
+            previous=unread.previous if unread else state.installed,
             restarted=False,
-            kubelet=kubelet.started if kubelet else "",
+            kubelet=started or "",
         ),
     )
     try:
@@ -198,11 +201,16 @@ def forget(host: Host, state: State) -> None:
         host.store.save(state)
 
 
-def ready_to_restart(host: Host) -> None:
-    """Refuse, where nobody could restart the kubelet and go back."""
+def can_restart(host: Host) -> bool:
+    """Whether a kubelet may be restarted, and can be."""
     from gcp_sa_credential_provider.node.systemd import Systemd
 
-    if not Systemd(host.root).available():
+    return host.live and host.restart and Systemd(host.root).available()
+
+
+def ready_to_restart(host: Host) -> None:
+    """Refuse, where nobody could restart the kubelet and go back."""
+    if not can_restart(host):
         raise Refused(
             "there is no systemd here that could restart the kubelet, and go back should it not"
             " start. Fix: give --no-restart, and restart the kubelet by the node's own means"

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def if_it_fails(host: Host, state: State) -> Iterator[None]:
-    """What fails in the block takes all back behind the change; nothing is restarted.
+def if_it_fails(host: Host, state: State, wiring: "Wiring | None" = None) -> Iterator[None]:
+    """What fails in the block takes all back behind the change. Raises Failed.
 
-    Raises Failed.
+    `wiring`: where a kubelet may have read some of the change; it is restarted then.
     """
     try:
         yield
@@ -36,12 +36,18 @@ def if_it_fails(host: Host, state: State) -> Iterator[None]:
         why = str(error)
     else:
         return
-    gone_back(host, go_back(host, state))
+    host.say(f"{why}; going back")
     try:
+        after = go_back(host, state)
+    except Failed as error:
+        raise Failed(f"{why} Then, on the way back: {error}") from None
+    try:
+        gone_back(host, after, wiring)
         act.disarm(host)
-    except Failed as error:  # it finds nothing to go back behind, if it ever fires
+    except Failed as error:
         raise Failed(f"{why} All files are back as they were, but: {error}") from None
-    raise Failed(f"{why} All is back as it was")
+    restarted = ", and the kubelet was restarted" if wiring else ""
+    raise Failed(f"{why} All is back as it was{restarted}")
 
 
 def go_back(host: Host, state: State) -> State:

@@ -20,8 +20,7 @@ from pathlib import Path
 
 _MOST_LINKS = 40  # as the kernel (path_resolution(7))
 _LABEL = "security.selinux"
-_KEPT = (_LABEL, "system.posix_acl_access")
-"""What a file has besides owner and mode (xattr(7)) and its replacement takes over."""
+_ACCESS = "system.posix_acl_access"
 _NOT_THERE = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -112,12 +111,11 @@ class Root:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
-                if before is not None:
+                if before is None:
+                    os.fchmod(descriptor, mode)
+                else:
+                    _take_over(self._here(real), stat.S_IMODE(before.st_mode), descriptor)
                     os.fchown(descriptor, before.st_uid, before.st_gid)
-                    mode = stat.S_IMODE(before.st_mode)
-                os.fchmod(descriptor, mode)
-                if before is not None:  # after the mode, whose group is the list's mask (acl(5))
-                    _copy_attributes(self._here(real), descriptor)
                 os.fsync(descriptor)
 
     def link(self, path: str, target: str) -> None:
@@ -247,9 +245,17 @@ def _label(file: Path) -> str | None:
     return None if found is None else found.rstrip(b"\0").decode()
 
 
-def _copy_attributes(source: Path, descriptor: int) -> None:
-    for name in _KEPT:
-        value = _attribute(source, name)
+def _take_over(source: Path, mode: int, descriptor: int) -> None:
+    """Give a file that is still ours the mode, label and access control list of another one.
+
+    Once it is somebody else's that takes CAP_FOWNER.
+    """
+    access, label = _attribute(source, _ACCESS), _attribute(source, _LABEL)
+    if access is None and _attribute(descriptor, _ACCESS) is not None:
+        os.removexattr(descriptor, _ACCESS)  # which its folder has for new files
+    os.fchmod(descriptor, mode)
+    # After the mode, whose group is the list's mask (acl(5)).
+    for name, value in ((_ACCESS, access), (_LABEL, label)):
         if value is not None and value != _attribute(descriptor, name):
             os.setxattr(descriptor, name, value)
 

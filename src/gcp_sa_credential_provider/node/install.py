@@ -227,15 +227,16 @@ def _install(
 ) -> None:
     settled = _record(host, state, wiring, wished, minor, wish)
     restart = _restart_is_due(state, left, kubelet)
-    finished_before = state.change is None or state.change.finished
-    if not left and state.installed == settled and not restart and finished_before:
+    broken_off = state.change is not None and not state.change.finished
+    if not left and state.installed == settled and not restart and not broken_off:
         host.say("all is there already; nothing is changed")
         return
     if restart and host.restart and kubelet is not None:
         act.ready_to_restart(host)
     state = act.begun(host, state, "install", left, settled, kubelet)
     programs = [step for step in left if step.role in (PROVIDER, NAME) and _adds(step)]
-    with back.if_it_fails(host, state):
+    may_know = wiring if broken_off and act.can_restart(host) else None
+    with back.if_it_fails(host, state, may_know):
         host.store.keep_program(wish.program)
         act.edit(host, programs)
         _probe(host, wiring, wish)
@@ -282,15 +283,12 @@ def _adds(step: Step) -> bool:
 
 
 def _restart_is_due(state: State, left: Sequence[Step], kubelet: "Kubelet | None") -> bool:
-    last = state.change
     if any(step.role in (CONFIG, FLAGS) for step in left):
         return True
-    if last is None or last.restarted or kubelet is None:
+    last = state.change
+    if last is None or kubelet is None:
         return False
-    # A change before this one is still to be seen by the kubelet, unless it has started since; of
-    # one that was broken off nobody knows whether the kubelet is well with it.
-    touched = any(file.role in (CONFIG, FLAGS) for file in last.files)
-    return touched and (not last.finished or last.kubelet in ("", kubelet.started))
+    return last.touched() and last.unread(kubelet.started)
 
 
 def _record(

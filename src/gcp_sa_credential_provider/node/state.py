@@ -94,6 +94,19 @@ class Change:
     kubelet: str
     """The one that ran when it began, by its start; "" for none."""
 
+    def touched(self) -> bool:
+        """Whether it was one of what a kubelet reads at its start."""
+        return any(file.role in (CONFIG, FLAGS) for file in self.files)
+
+    def unread(self, kubelet: str | None) -> bool:
+        """Whether the kubelet that runs, known by its start, may not have read what was changed.
+
+        Of a change that was broken off nobody knows.
+        """
+        if not self.finished:
+            return True
+        return self.touched() and not self.restarted and self.kubelet in ("", kubelet)
+
 
 @dataclass(frozen=True)
 class State:

@@ -95,7 +95,7 @@ def _text(minor: tuple[int, int]) -> str:
 
 def _due(state: State, kubelet: "Kubelet | None") -> bool:
     last = state.change
-    return bool(last and kubelet and not last.restarted and last.kubelet in ("", kubelet.started))
+    return bool(last and kubelet and last.finished and last.unread(kubelet.started))
 
 
 def _problems(host: Host, installed: Installed, kubelet: "Kubelet | None") -> list[str]:

@@ -82,7 +82,8 @@ def run(host: Host) -> None:
         for file in installed.files:
             host.root.sweep(file.path)
         wiring = act.wiring_of(installed)
-        with back.if_it_fails(host, state):
+        may_know = wiring if broken_off and act.can_restart(host) else None
+        with back.if_it_fails(host, state, may_know):
             if restart:
                 act.arm(host, wiring)
             act.edit(host, way.first)
@@ -94,7 +95,7 @@ def run(host: Host) -> None:
             except Failed as error:
                 back.recover(host, state, kubelet, wiring, error)
         act.disarm(host)
-        with back.if_it_fails(host, state):
+        with back.if_it_fails(host, state, wiring if restart else may_know):
             act.edit(host, way.last)
         for step in steps:
             done = "written" if isinstance(step.edit, Write) else "removed"
