@@ -42,15 +42,17 @@ def _plugin() -> int:
 
 
 def _missing(module: str) -> int:
-    """The self-check of the start: a stripped Python lacks a C module."""
-    from gcp_sa_credential_provider.plugin.failure import Failure
-    from gcp_sa_credential_provider.plugin.line import explain
-    from gcp_sa_credential_provider.plugin.messages import MESSAGES
+    """The self-check of the start: a stripped Python lacks a C module.
 
+    In words of its own, since what makes lines (plugin.line) needs some of these modules.
+    """
     version = ".".join(map(str, sys.version_info[:3]))
-    failure = Failure("STARTUP-MODULE", module=module, version=version)
-    posix.write(2, explain(failure, [], 0).encode("ascii"))
-    return MESSAGES[failure.code].exit_code
+    line = (
+        f"gcp-sa-credential-provider: [STARTUP-MODULE] this Python ({version}) lacks the C module "
+        f"{module}. Fix: use the static file, or a CPython 3.11 or newer with OpenSSL"
+    )
+    posix.write(2, line.encode("ascii", "replace"))
+    return 2
 
 
 if __name__ == "__main__":

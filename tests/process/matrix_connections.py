@@ -10,6 +10,7 @@ from process.stage import (
     case,
     fault,
     full_backlog,
+    proxy_with_full_backlog,
     raw,
     raw_proxy,
     refusing,
@@ -118,6 +119,7 @@ PROXIES: list[Case] = [
         tries=4,
     ),
     case("proxy resets", "PROXY-UNAVAILABLE", raw_proxy(resets()), tries=4),
+    case("proxy does not answer SYN", "PROXY-UNREACHABLE", proxy_with_full_backlog, budget(3)),
     case("proxy is silent", "PROXY-TIMEOUT", raw_proxy(then_waits(b"")), budget(3)),
     case(
         "proxy is silent in its answer", "PROXY-TIMEOUT", raw_proxy(then_waits(b"HTTP")), budget(3)

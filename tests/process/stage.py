@@ -221,10 +221,20 @@ def redirect(code: int) -> Arrange:
 
 
 def full_backlog(stage: Stage) -> None:
-    """A listener that never accepts, its queue full: the kernel drops what else wants in."""
+    """STS is a listener that never accepts."""
+    stage.environment["GCP_STS_ENDPOINT"] = f"https://{_full_backlog(stage)}"
+
+
+def proxy_with_full_backlog(stage: Stage) -> None:
+    """The proxy on the way to Google's own name is one."""
+    through(f"http://{_full_backlog(stage)}")(stage)
+
+
+def _full_backlog(stage: Stage) -> str:
+    """The address of a listener whose queue is full: the kernel drops what else wants in."""
     listener = stage.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
     for _ in range(4):
         waiting = stage.stack.enter_context(socket.socket())
         waiting.setblocking(False)  # noqa: FBT003 -- its only parameter
         waiting.connect_ex(listener.getsockname())
-    stage.environment["GCP_STS_ENDPOINT"] = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    return f"127.0.0.1:{listener.getsockname()[1]}"

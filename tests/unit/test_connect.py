@@ -135,6 +135,30 @@ def test_the_last_addresss_error_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(caught.value.evidence["address"]) == "a.example:443"
 
 
+@pytest.mark.parametrize("there", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(TimeoutError(), "CONNECT-TIMEOUT"), (ConnectionRefusedError(), "CONNECT-REFUSED")],
+)
+def test_a_family_that_is_not_there_hides_no_cause(
+    monkeypatch: pytest.MonkeyPatch, there: int, error: OSError, code: str
+) -> None:
+    """What swallows or refuses is told, and not that the other family has no route."""
+
+    class Half(Socket):
+        def connect(self, _: object, /) -> None:
+            if self.family == there:
+                raise error
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(connect, "Socket", Half)
+    rows = [(socket.AF_INET, ("192.0.2.1", 443)), (socket.AF_INET6, ("2001:db8::1", 443))]
+    _addresses(monkeypatch, *rows)
+    with pytest.raises(Failure) as caught:
+        open_socket(parse_authority("a.example", 443), Progress(Deadline(5)))
+    assert caught.value.code == code
+
+
 def test_an_address_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener whose queue is full drops what knocks, as a firewall does."""
     with socket.socket() as listener:
@@ -156,12 +180,12 @@ def test_an_address_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("addresses", "budget", "seconds"),
-    [(1, 55, 5.0), (2, 4, 2.0), (8, 1, 0.25)],
+    [(1, 55, 5.0), (2, 4, 2.0), (8, 0.4, 0.25), (20, 10, 2.5)],
 )
 def test_the_share_of_an_address(
     monkeypatch: pytest.MonkeyPatch, addresses: int, budget: float, seconds: float
 ) -> None:
-    """What is left by the number of addresses, but at least a quarter of a second, at most five."""
+    """What is left by the number of addresses, or by four; at least 0.25 seconds, at most five."""
     shares: list[float] = []
 
     class Deaf(Socket):

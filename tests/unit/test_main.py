@@ -1,6 +1,7 @@
 """The one door, in this process; tests/process goes through it as the kubelet does."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,17 +9,27 @@ import pytest
 
 from gcp_sa_credential_provider import __main__
 from gcp_sa_credential_provider.cli import main as cli
+from gcp_sa_credential_provider.plugin.failure import Failure
 from gcp_sa_credential_provider.plugin.host import Host, check_descriptors, this_process
+from gcp_sa_credential_provider.plugin.line import explain
 from gcp_sa_credential_provider.version import VERSION
 
 
-def test_a_missing_c_module_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    """The self-check of the start."""
-    assert __main__._missing("_ssl") == 2
-    version = ".".join(map(str, sys.version_info[:3]))
-    assert f"[STARTUP-MODULE] this Python ({version}) lacks the C module _ssl." in (
-        capfd.readouterr().err
+@pytest.mark.parametrize("module", ["_json", "_socket", "_ssl", "_thread", "binascii", "resource"])
+def test_a_missing_c_module_is_named(module: str) -> None:
+    """The self-check of the start, where Python has all modules but this one."""
+    code = f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = []\n"
+    code += "from gcp_sa_credential_provider.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(__main__.__file__).parents[1])},
+        input=b"",
+        capture_output=True,
+        check=False,
     )
+    version = ".".join(map(str, sys.version_info[:3]))
+    failure = Failure("STARTUP-MODULE", module=module, version=version)
+    assert (done.returncode, done.stderr.decode()) == (2, explain(failure, [], 0))
 
 
 def test_the_environment_is_text_whatever_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

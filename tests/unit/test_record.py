@@ -114,6 +114,26 @@ def test_a_file_is_capped(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(entry.name for entry in home.iterdir()) == ["log", "log.1"]
 
 
+def test_two_runs_that_rotate_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one was first: what it has begun is no old log."""
+    path = home / "log"
+    monkeypatch.setattr(record, "LARGEST_FILE", 140)
+    path.write_text("x" * 130)
+    path.chmod(0o600)
+    opened = record._open_log
+
+    def overtaken(folder: int, name: str) -> int:
+        monkeypatch.setattr(record, "_open_log", opened)
+        mine = opened(folder, name)
+        record.write(str(path), {"outcome": "OK", "n": 1})
+        return mine
+
+    monkeypatch.setattr(record, "_open_log", overtaken)
+    record.write(str(path), {"outcome": "OK", "n": 2})
+    assert [json.loads(line)["n"] for line in path.read_text().splitlines()] == [1, 2]
+    assert (home / "log.1").read_text() == "x" * 130
+
+
 def _refused(path: Path) -> bool:
     """Whether nothing was written there."""
     before = path.read_bytes() if path.is_file() else None

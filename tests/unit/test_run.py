@@ -3,12 +3,14 @@
 import _thread
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
+from gcp_sa_credential_provider.plugin import record
 from gcp_sa_credential_provider.plugin import run as run_module
 from gcp_sa_credential_provider.plugin.host import Host
 from scene import ACCOUNT, AUDIENCE, IMAGE, Outcome, google_config, request, run_plugin
@@ -249,3 +251,50 @@ def test_no_thread_to_spare_is_told_all_the_same(
     assert (outcome.code, outcome.error, outcome.stdout) == (2, "STARTUP-THREAD", b"")
     assert "no thread could be started." in outcome.stderr
     assert google.log.exchanges() == []
+
+
+def test_the_record_has_the_whole_line(
+    environment: Environment, issuer: Issuer, home: Path
+) -> None:
+    """Its end is the fix; the journal is where people look first."""
+    environment["GCP_LOG"] = str(home / "provider.log")
+    outcome = run_plugin(environment, request(issuer.token("x" * 300)))
+    (told,) = map(json.loads, (home / "provider.log").read_text().splitlines())
+    assert len(outcome.stderr) > 512
+    assert told["message"] == outcome.stderr
+
+
+def test_where_no_line_can_be_made(
+    environment: Environment, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The modules for it are gone, as those of a zipapp that was replaced meanwhile."""
+    for module in ("line", "messages"):
+        monkeypatch.setitem(sys.modules, f"gcp_sa_credential_provider.plugin.{module}", None)
+    outcome = run_plugin(environment, request(issuer.token("another")))
+    assert (outcome.code, outcome.error) == (1, "STS-AUDIENCE")
+    assert "no more can be said (ModuleNotFoundError). Fix: see whether" in outcome.stderr
+
+
+def test_nor_when_time_runs_out(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog ends the process all the same."""
+    for module in ("line", "messages"):
+        monkeypatch.setitem(sys.modules, f"gcp_sa_credential_provider.plugin.{module}", None)
+    environment["GCP_TIMEOUT"] = "1"
+    outcome = run_plugin(environment, None)
+    assert (outcome.code, outcome.error, outcome.left) == (1, "REQUEST-TIMEOUT", [1])
+
+
+def test_a_record_that_fails_spoils_no_pull(
+    environment: Environment, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response is out; and a failure that was told is not told twice."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(record, "write", broken)
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert outcome.response["auth"]
+    outcome = run_plugin(environment, b"")
+    assert (outcome.code, outcome.stderr.count("Fix: ")) == (1, 1)

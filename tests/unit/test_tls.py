@@ -79,6 +79,27 @@ def test_a_store_that_is_none(
     assert str(path) in outcome.stderr
 
 
+def test_a_directory_for_googles_own_host(
+    through_proxy: Environment, tmp_path: Path, issuer: Issuer
+) -> None:
+    """A bundle is read to be narrowed there; a directory can be opened, and not read."""
+    through_proxy["SSL_CERT_FILE"] = str(tmp_path)
+    outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.error) == (2, "TLS-STORE")
+    assert str(tmp_path) in outcome.stderr
+
+
+def test_a_directory_that_holds_nothing(
+    environment: Environment, tmp_path: Path, issuer: Issuer
+) -> None:
+    """As where a mount is missing: no authority is to blame."""
+    del environment["SSL_CERT_FILE"]
+    environment["SSL_CERT_DIR"] = str(tmp_path)
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.error) == (2, "TLS-STORE")
+    assert f"loaded from {tmp_path}: no certificate is in it" in outcome.stderr
+
+
 def test_a_directory_of_plain_files(
     environment: Environment, google: Emulator, tmp_path: Path, issuer: Issuer
 ) -> None:

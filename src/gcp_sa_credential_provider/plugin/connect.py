@@ -12,6 +12,7 @@ from gcp_sa_credential_provider.plugin.value import Value
 
 CONNECT_SECONDS = 5.0  # for one address at most
 _LEAST_SECONDS = 0.25  # for one address, however many there are
+_FEW = 4  # addresses that the time is shared among: both families twice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,13 +133,15 @@ def parse_endpoint(text: str) -> Endpoint:
     return Endpoint(tls=scheme == "https", address=address)
 
 
-def open_socket(address: Address, progress: Progress) -> Socket:
+def open_socket(address: Address, progress: Progress, late: "Failure | None" = None) -> Socket:
     """Resolve and connect, each address for its fair share of the time that is left.
 
     IPv6 and IPv4 take turns, so that a network that swallows one of them costs one share.
+    `late`: what to say if all time runs out while connecting, instead of CONNECT-TIMEOUT.
 
-    Raises Failure DNS-FAILED, DNS-AGAIN, CONNECT-REFUSED, CONNECT-TIMEOUT or CONNECT-FAILED, the
-    last address's error as evidence.
+    Raises Failure DNS-FAILED, DNS-AGAIN, CONNECT-REFUSED, CONNECT-TIMEOUT or CONNECT-FAILED; the
+    last only where no address did as much as refuse or swallow: it is what a family says that this
+    node does not have.
     """
     host = address.host
     progress.enter("resolve", "DNS-TIMEOUT", host=host)
@@ -152,30 +155,38 @@ def open_socket(address: Address, progress: Progress) -> Socket:
         raise Failure(
             "DNS-FAILED" if final else "DNS-AGAIN", host=host, error=error.strerror
         ) from None
+    timeout = Failure("CONNECT-TIMEOUT", address=address, addresses=len(found))
+    late = late or timeout
     failure = Failure("CONNECT-FAILED", address=address, error="no address")
     for position, (family, kind, protocol, _, target) in enumerate(_in_turn(found)):
-        progress.enter("connect", "CONNECT-TIMEOUT", address=address, addresses=len(found))
-        share = progress.deadline.left() / (len(found) - position)
+        progress.enter("connect", late.code, **late.evidence)
+        share = progress.deadline.left() / min(len(found) - position, _FEW)
         seconds = min(CONNECT_SECONDS, max(_LEAST_SECONDS, share))
         try:
             sock = Socket(family, kind, protocol)
         except OSError as error:  # the kernel may lack IPv6
-            failure = Failure("CONNECT-FAILED", address=address, error=error.strerror)
+            failure = _unless_told(failure, address, error)
             continue
         try:
             sock.settimeout(seconds)
             sock.connect(target)
             sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         except TimeoutError:
-            failure = Failure("CONNECT-TIMEOUT", address=address, addresses=len(found))
+            failure = timeout
         except ConnectionRefusedError:
             failure = Failure("CONNECT-REFUSED", address=address)
         except OSError as error:
-            failure = Failure("CONNECT-FAILED", address=address, error=error.strerror)
+            failure = _unless_told(failure, address, error)
         else:
             return sock
         sock.close()
     raise failure
+
+
+def _unless_told(failure: Failure, address: Address, error: OSError) -> Failure:
+    if failure.code != "CONNECT-FAILED":
+        return failure
+    return Failure("CONNECT-FAILED", address=address, error=error.strerror)
 
 
 def _in_turn(found: "list[_Row]") -> "list[_Row]":

@@ -13,7 +13,7 @@
 import time
 
 from gcp_sa_credential_provider.plugin import tls
-from gcp_sa_credential_provider.plugin.connect import Endpoint, Socket, Stream, open_socket
+from gcp_sa_credential_provider.plugin.connect import Address, Endpoint, Socket, Stream, open_socket
 from gcp_sa_credential_provider.plugin.dates import http_date
 from gcp_sa_credential_provider.plugin.deadline import Progress, pause
 from gcp_sa_credential_provider.plugin.failure import Failure
@@ -150,10 +150,13 @@ def _connect(service: Service, progress: Progress) -> Socket:
         return open_socket(service.endpoint.address, progress)
     proxy = service.proxy.address
     try:
-        return open_socket(proxy, progress)
+        return open_socket(proxy, progress, _unreachable(proxy, "CONNECT-TIMEOUT"))
     except Failure as failure:
-        error = failure.evidence.get("error") or _AT_THE_PROXY[failure.code]
-        raise Failure("PROXY-UNREACHABLE", proxy=proxy, error=error) from None
+        raise _unreachable(proxy, failure.code, failure.evidence.get("error")) from None
+
+
+def _unreachable(proxy: Address, code: str, error: object = None) -> Failure:
+    return Failure("PROXY-UNREACHABLE", proxy=proxy, error=error or _AT_THE_PROXY[code])
 
 
 class _Reader:

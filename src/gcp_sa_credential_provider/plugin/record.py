@@ -80,7 +80,8 @@ def _append(path: str, line: bytes) -> None:
         try:
             status = posix.fstat(fd)
             if status.st_size + len(line) > LARGEST_FILE:
-                posix.rename(name, name + ".1", src_dir_fd=folder, dst_dir_fd=folder)
+                if _is_still(folder, name, status):
+                    posix.rename(name, name + ".1", src_dir_fd=folder, dst_dir_fd=folder)
                 posix.close(fd)
                 fd = _open_log(folder, name)
             posix.write(fd, line)
@@ -88,6 +89,15 @@ def _append(path: str, line: bytes) -> None:
             posix.close(fd)
     finally:
         posix.close(folder)
+
+
+def _is_still(folder: int, name: str, status: posix.stat_result) -> bool:
+    """Whether the name is still that file's: another run may just have renamed it."""
+    try:
+        there = posix.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
 
 
 def _open_directory(path: str) -> int:

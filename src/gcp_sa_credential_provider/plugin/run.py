@@ -28,7 +28,8 @@ from gcp_sa_credential_provider.plugin.tls import TrustStore
 from gcp_sa_credential_provider.plugin.token import Claims, read_claims
 
 _LAST_WORDS = 0.5  # seconds for stderr and the log once the outcome is known
-_LONGEST_FIELD = 512  # characters of one value of the record
+_LONGEST_FIELD = 512  # characters of one value of the record, …
+_LONGEST_MESSAGE = 1024  # … and of what stderr got, whose fix is at its end
 
 
 class Attempt:
@@ -45,6 +46,7 @@ class Attempt:
         self.store: TrustStore | None = None
         self.account = ""
         self.lifetime: int | None = None
+        self.said = False
 
     def configure(self) -> Settings:
         """Check the descriptors and the environment, and set the budget."""
@@ -105,6 +107,27 @@ class Attempt:
             iam, self.account, settings.scope, settings.lifetime, grant, claims, self.progress
         )
 
+    def conclude(self, failure: "Failure | None") -> int:
+        """`finish`, or one fixed line where not even that can be done. Returns the exit code.
+
+        The modules that it imports may be gone: a zipapp was replaced while it ran.
+        """
+        try:
+            return self.finish(failure)
+        except BaseException as error:  # noqa: BLE001 -- a traceback may quote a token
+            if failure is None:
+                return 0  # the response is with the kubelet
+            line = (
+                f"{record.NAME}: [{failure.code}] no more can be said ({type(error).__name__})."
+                " Fix: see whether this program was replaced while it ran, and pull again"
+            )
+            if not self.said:
+                try:  # noqa: SIM105 -- contextlib is an import too
+                    write_all(self.host.stderr, line.encode("ascii", "replace"))
+                except OSError:
+                    pass
+            return 1
+
     def finish(self, failure: "Failure | None") -> int:
         """Say what failed, on stderr and in the record. Returns the exit code."""
         code, text = 0, ""
@@ -131,6 +154,7 @@ class Attempt:
                 write_all(self.host.stderr, text.encode("ascii") + end)
             except OSError:
                 text += " (stderr was closed)"
+            self.said = True
         self.progress.leave()
         record.write(self.log, self.fields(failure.code if failure else "OK", text))
         if watchdog:
@@ -154,10 +178,12 @@ class Attempt:
             facts["subject"] = self.claims.subject
             facts["issuer"] = self.claims.issuer
             facts["kid"] = self.claims.key_id
-        for phase, spent in self.progress.milliseconds.items():
+        for phase, spent in list(self.progress.milliseconds.items()):  # the main thread adds some
             facts[f"ms_{phase}"] = int(spent)
         return {
-            key: printable(value, _LONGEST_FIELD) if isinstance(value, str) else value
+            key: printable(value, _LONGEST_MESSAGE if key == "message" else _LONGEST_FIELD)
+            if isinstance(value, str)
+            else value
             for key, value in facts.items()
             if value is not None
         }
@@ -194,7 +220,7 @@ def run(host: Host) -> int:
         settings = attempt.configure()
         watchdog = Watchdog(
             attempt.progress.deadline,
-            lambda: attempt.finish(attempt.progress.overdue()),
+            lambda: attempt.conclude(attempt.progress.overdue()),
             host.exit,
         )
         attempt.respond(settings)
@@ -204,7 +230,7 @@ def run(host: Host) -> int:
         failure = Failure("INTERNAL", error=type(error).__name__, place=_place(error))
     if watchdog is not None and not watchdog.claim():
         return watchdog.wait()
-    code = attempt.finish(failure)
+    code = attempt.conclude(failure)
     if watchdog is not None:
         watchdog.dismiss()  # now, not before: its thread would wake and want the interpreter
     return code

@@ -61,16 +61,16 @@ _CODES = {9: "TLS-NOT-YET", 10: "TLS-EXPIRED", 62: "TLS-HOSTNAME", 64: "TLS-HOST
 
 def _read(path: str) -> bytes:
     """A bundle; empty where it cannot be read, which loading it whole then reports."""
+    data = b""
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
-    except OSError:
+        try:
+            while len(data) <= _LARGEST_BUNDLE and (more := posix.read(fd, 1 << 18)):
+                data += more
+        finally:
+            posix.close(fd)
+    except OSError:  # a directory can be opened, too
         return b""
-    try:
-        data = b""
-        while len(data) <= _LARGEST_BUNDLE and (more := posix.read(fd, 1 << 18)):
-            data += more
-    finally:
-        posix.close(fd)
     return data
 
 
@@ -174,7 +174,7 @@ class TrustStore:
         context.minimum_version = _ssl.PROTO_TLSv1_2
         # An intermediate authority in the store is trust enough, as it is for Go.
         context.verify_flags |= _ssl.VERIFY_X509_PARTIAL_CHAIN
-        path = self.source
+        path, some = self.source, bool(der or self._file)
         try:
             if der:
                 context.load_verify_locations(None, None, der)
@@ -185,14 +185,18 @@ class TrustStore:
                 path = directory
                 if _is_hashed(directory):
                     context.load_verify_locations(None, directory, None)
+                    some = True
                 else:
                     for name in sorted(posix.listdir(directory)):
                         if name.endswith((".pem", ".crt")):
                             path = f"{directory}/{name}"
                             context.load_verify_locations(path, None, None)
+                            some = True
         except OSError as error:  # _ssl.SSLError is one
             reason = getattr(error, "reason", None) or error.strerror
             raise Failure("TLS-STORE", store=path, error=reason) from None
+        if not some:
+            raise Failure("TLS-STORE", store=self.source, error="no certificate is in it")
         return context
 
     def context(self, host: str, *, whole: bool) -> Context:
