@@ -345,11 +345,18 @@ def test_secrets_stay_out(k3s: Node) -> None:
     told = [shown, done, k3s.node("status", "--json"), k3s.node("uninstall", "--dry-run")]
     for ended in told:
         well(ended)
-        assert PASSWORD.encode() not in ended.stdout
-    assert b"http://***@proxy:3128" in shown.stdout
+        assert PASSWORD.encode() not in ended.stdout + ended.stderr
+    assert b"HTTPS_PROXY" in shown.stdout
+    assert b"value: ***\n" in shown.stdout
     assert PASSWORD in k3s.read(k3s.given)
     assert PASSWORD not in k3s.read(f"{STATE}/state.json")
     assert k3s.path(STATE).stat().st_mode & 0o077 == 0
+
+
+def test_a_new_configuration_is_for_root_alone(plain: Node) -> None:
+    """An entry may have a proxy's password."""
+    well(plain.install())
+    assert plain.path(plain.given).stat().st_mode & 0o777 == 0o600
 
 
 def test_status_says_what_is_wrong(k3s: Node) -> None:

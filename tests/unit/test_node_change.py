@@ -1,8 +1,10 @@
 """Edits of a host's files, told and done; what will be there before it is."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gcp_sa_credential_provider.node import change
 from gcp_sa_credential_provider.node.change import Edit, Link, Remove, Was, Write
@@ -79,13 +81,59 @@ def test_real_places(root: Root) -> None:
         ),
         (
             Write("/n", b"proxy: http://me:s@cr:et@proxy:1 and http://me@proxy\n"),
-            NEW + "+proxy: http://***@proxy:1 and http://me@proxy\n",
+            NEW + "+proxy: http://***@proxy:1 and http://***@proxy\n",
         ),
     ],
 )
 def test_told(root: Root, edit: Edit, lines: str) -> None:
     """A diff of texts, without passwords."""
     assert "".join(change.told(root, edit)) == lines
+
+
+ENTRY = """\
+- name: ecr
+  env:
+  - name: AWS_SECRET_ACCESS_KEY
+    value: SECRET
+  - value: SECRET
+    name: BEFORE_ITS_NAME
+  - {name: FLOW, value: "SECRET, and more"}
+- name: us
+  env:
+  - name: GCP_AUDIENCE
+    value: //iam.googleapis.com/x
+  - name: HTTPS_PROXY
+    value: tokenSECRET@proxy:3128
+  - {name: GCP_LOG, value: "off"}
+  - {name: SSL_CERT_FILE, value: /etc/ssl/cert.pem}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ENTRY,
+        json.dumps(yaml.safe_load(ENTRY)),
+        json.dumps(yaml.safe_load(ENTRY), indent=1),
+        "[Service]\nEnvironment=HTTPS_PROXY=user:SECRET@proxy:1 NO_PROXY=a\n",
+        "[Service]\nEnvironment='http_proxy=http://user:SEC/RET@proxy:1'\n",
+    ],
+)
+def test_told_without_secrets(root: Root, text: str) -> None:
+    """Values of variables but our own, and whatever stands before the host of an address."""
+    shown = "".join(change.told(root, Write("/n", text.encode())))
+    assert "SEC" not in shown.replace("AWS_SECRET_ACCESS_KEY", "").replace("SECRET_ACC", "")
+    if text == ENTRY:
+        for public in ("value: //iam.googleapis.com/x", 'value: "off"', "/etc/ssl/cert.pem"):
+            assert public in shown
+
+
+def test_told_without_what_stands_around_it(root: Root) -> None:
+    """Lines that stay are others' and say nothing of the change."""
+    root.write("/etc/file", b"a\nSECRET\nb\n", 0o600)
+    shown = "".join(change.told(root, Write("/etc/file", b"a\nSECRET\nb\nours\n")))
+    assert "SECRET" not in shown
+    assert "+ours\n" in shown
 
 
 def test_told_of_a_program_that_goes(root: Root) -> None:

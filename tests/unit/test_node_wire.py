@@ -188,9 +188,15 @@ def test_how_a_unit_gets_its_flags(
     assert text.splitlines()[-1] == line.format(flags)
 
 
-def test_a_command_line_that_others_may_not_read_stays_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("secret", ["kubelet.service", "kubelet.service.d/10-token.conf"])
+def test_a_command_line_that_others_may_not_read_stays_so(tmp_path: Path, secret: str) -> None:
+    """Be it the unit's own or a drop-in's."""
     root = tree(tmp_path, TREES["kubelet"])
-    (tmp_path / f"{UNIT[1:]}/kubelet.service").chmod(0o600)
+    file = tmp_path / UNIT[1:] / secret
+    if not file.exists():
+        file.parent.mkdir()
+        file.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/kubelet --token=SECRET\n")
+    file.chmod(0o600)
     made = wiring(root, None, None, (1, 34))
     assert [edit.mode for edit in made.flags if isinstance(edit, Write)] == [0o600]
 

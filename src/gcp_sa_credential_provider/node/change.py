@@ -14,7 +14,11 @@ from dataclasses import dataclass
 
 from gcp_sa_credential_provider.node.files import Root
 
-_PASSWORD = re.compile(r"(://)[^\s/@:\"']*:[^\s/\"']*@")
+_USER_INFO = re.compile(r"(://|(?i:_proxy)=[\"']?)[^\s\"']*@")
+_NAME = re.compile(r"\bname[\"']?\s*:\s*[\"']?([\w.-]+)")
+_VALUE = re.compile(r"(\bvalue[\"']?\s*:\s*).*")
+_PUBLIC = ("GCP_", "SSL_CERT_", "NO_PROXY")
+"""Variables of an entry that hold no secret: ours, but for the proxy."""
 _OF_A_SNAP = re.compile(r"/var/snap/[^/]+/current/")
 
 
@@ -153,9 +157,24 @@ def told(root: Root, edit: Edit) -> Iterator[str]:
         yield f"{edit.path}: removed (link)\n"
         return
     old, new = (
-        _PASSWORD.sub(r"\1***@", some.decode("utf-8", "replace")).splitlines(keepends=True)
+        list(_without_secrets(some.decode("utf-8", "replace")))
         for some in (before or b"", content or b"")
     )
     names = ["/dev/null" if some is None else edit.path for some in (before, content)]
-    for line in difflib.unified_diff(old, new, names[0], names[1]):
+    # Without context: what stands around it is others' and may be secret.
+    for line in difflib.unified_diff(old, new, names[0], names[1], n=0):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _without_secrets(text: str) -> Iterator[str]:
+    """The lines, without user-info in addresses and without values of variables but ours."""
+    name = ""
+    for line in text.splitlines(keepends=True):
+        shown = _USER_INFO.sub(r"\1***@", line)
+        names = _NAME.findall(line)
+        name = names[-1] if names else name
+        if not all(one.startswith(_PUBLIC) for one in names or [name]):
+            shown = _VALUE.sub(r"\1***", shown)
+        if _VALUE.search(line):
+            name = ""
+        yield shown

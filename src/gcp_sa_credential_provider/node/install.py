@@ -139,7 +139,8 @@ def steps(host: Host, state: State, wiring: "Wiring", wish: Wish, minor: Minor) 
     ]
     config = f"{wiring.config}/{OWN_FILE}" if wiring.directory else wiring.config
     content = _config(host, config, wish.entries, gone, minor, old)
-    found.append(Step(Write(config, content), CONFIG))
+    # A new one is for root alone, as the kubelet is: a proxy in it may have a password.
+    found.append(Step(Write(config, content, 0o600), CONFIG))
     found += [Step(edit, FLAGS) for edit in wiring.flags]
     found += [Step(_before_start(name, program), FLAGS) for name in wiring.units]
     found += [Step(Remove(f"{wiring.bin_dir}/{name}"), NAME) for name in gone if name != PLUGIN]

@@ -101,11 +101,12 @@ class Change:
     def unread(self, kubelet: str | None) -> bool:
         """Whether the kubelet that runs, known by its start, may not have read what was changed.
 
-        Of a change that was broken off nobody knows.
+        Of a change that was broken off nobody knows. Where none runs, none waits for it.
         """
         if not self.finished:
             return True
-        return self.touched() and not self.restarted and self.kubelet in ("", kubelet)
+        waits = kubelet is not None and self.kubelet in ("", kubelet)
+        return self.touched() and not self.restarted and waits
 
 
 @dataclass(frozen=True)

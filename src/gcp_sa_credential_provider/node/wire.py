@@ -229,9 +229,12 @@ def _file(path: str, content: str | None, ours: str | None, mode: int = 0o644) -
 
 
 def _mode(root: Root, found: Unit) -> int:
-    """The unit's own: its command line may hold what not everybody is to read."""
-    told = root.stat(found.path)
-    return told.st_mode & 0o644 if told else 0o644
+    """Whoever may read all that the command line may be from: it may hold a secret."""
+    mode = 0o644
+    for path in (found.path, *unit.drop_ins(root, found.name)):
+        told = root.stat(path)
+        mode &= told.st_mode if told else mode
+    return mode
 
 
 def _program(found: Unit, default: str) -> str:
