@@ -5,6 +5,7 @@ a leak all the same.
 """
 
 import base64
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -48,8 +49,12 @@ class Planted:
 
 
 def found(text: bytes, planted: Iterable[str]) -> list[str]:
-    """Every run of 8 characters of a secret that stands in `text`."""
+    """Every run of 8 characters of a secret that stands in `text`.
+
+    Blanks, and what is shown in place of characters that are not printable, hide none.
+    """
     shown = text.decode("latin-1")
+    shown += "\n" + re.sub(r"[\s?\0]", "", shown)
     windows = (
         secret[at : at + WINDOW] for secret in planted for at in range(len(secret) - WINDOW + 1)
     )

@@ -155,6 +155,11 @@ ECHOES: dict[str, Echo] = {
     "chunks of seven bytes": lambda r: chunked(*(r[i : i + 7] for i in range(0, len(r), 7))),
     "lines of 76": lambda r: http(b"\n".join(r[i : i + 76] for i in range(0, len(r), 76))),
     "lines of 20": lambda r: http(b"\r\n ".join(r[i : i + 20] for i in range(0, len(r), 20))),
+    "lines of 7": lambda r: http(
+        b"\n".join(r[i : i + 7] for i in range(r.find(b"eyJ"), len(r), 7)),
+        status="400 Bad Request",
+    ),
+    "UTF-16": lambda r: http(_text(r)[-400:].encode("utf-16-le"), status="400 Bad Request"),
     "the status line": lambda r: _cut_between(r, 0) + b"\r\n\r\n",
     "the status line behind a status": lambda r: b"HTTP/1.1 x" + _cut_between(r, 9) + b"\r\n\r\n",
     "a reason phrase": lambda r: b"HTTP/1.1 301 " + _cut_between(r, 3) + b"\r\n\r\n",
@@ -205,6 +210,11 @@ IAM_ECHOES: dict[str, Echo] = {
         "Retry-After: 3600",
         status="503 Oops",
     ),
+    "lines of 7": lambda r: http(
+        b"\n".join(r[i : i + 7] for i in range(r.find(b"eyJ"), len(r), 7)),
+        status="400 Bad Request",
+    ),
+    "UTF-16": lambda r: http(_text(r)[-400:].encode("utf-16-le"), status="400 Bad Request"),
     "the status line": lambda r: _from_bearer(r)[7:] + b"\r\n\r\n",
     "lines of 20": lambda r: http(b"\r\n ".join(r[i : i + 20] for i in range(0, len(r), 20))),
     "the token where another belongs": lambda r: json_answer({"token": _text(_from_bearer(r))}),
@@ -225,6 +235,9 @@ UNUSABLE: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda body: http(body[:-1]),
     "cut in the token": lambda body: http(body[:60]),
     "with more behind": lambda body: http(body + b"<script></script>"),
+    "with more before": lambda body: http(b"<!-- scanned -->" + body),
+    "without its head": lambda body: body + b"\r\n\r\n",
+    "without its head, from the token on": lambda body: body[18:] + b"\r\n\r\n",
     "twice": lambda body: http(body * 2),
     "in a list": lambda body: http(b"[" + body + b"]"),
     "in UTF-16": lambda body: http(body.decode().encode("utf-16")),
@@ -339,7 +352,7 @@ def test_a_running_process_shows_nothing(
     assert found(arguments, planted.everything()) == []
     assert found(handed_down, planted.tokens()) == []
     [core] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
-    assert core.split()[4] == "0"
+    assert core.split()[4:6] == ["1", "1"]
     assert [name for name in opened if name.startswith("/") and not name.startswith("/dev/")] == []
 
 

@@ -102,9 +102,8 @@ def read_object(answer: Answer, service: Service) -> "dict[str, object]":
     if answer.status in (408, 429) or answer.status >= 500:
         return {}  # the status says enough; what stands before Google has its own words
     text = answer.body[:512].decode("utf-8", "replace")
-    page = text.lstrip()[:1] == "<"
-    html = page or answer.content_type == "text/html"
-    if answer.status < 300 and not page:
+    html = text.lstrip()[:1] == "<" or answer.content_type == "text/html"
+    if answer.status < 300:
         # It may be Google's own, spoilt on its way: its token is in no list of what is masked.
         text = f"not shown, {len(answer.body)} bytes that may hold a token"
     raise Failure(

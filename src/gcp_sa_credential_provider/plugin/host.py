@@ -23,8 +23,12 @@ class Host(Value):
 
 def this_process() -> Host:
     """The kubelet's exec: descriptors 0, 1 and 2; no core dump, since memory holds tokens."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    try:
+        # Less than any dump has. And 1, not 0: a program that core_pattern names gets dumps
+        # whatever the limit is, unless it is that (linux/fs/coredump.c).
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    except ValueError:  # the limit that we were given is 0, and not ours to raise
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     environment = {
         name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
         for name, value in posix.environ.items()

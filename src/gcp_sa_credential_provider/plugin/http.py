@@ -210,7 +210,9 @@ def _head(reader: _Reader, target: object) -> "tuple[int, list[str]]":
         or not only("0123456789", rest[:3])
         or rest[3:4] > " "
     ):
-        raise Failure("ANSWER-MALFORMED", address=target, answer=status_line[:64])
+        # A few characters tell what speaks there; what has lost its head may go on with a token.
+        shown = status_line[: 13 if version.startswith("HTTP/") else 7]
+        raise Failure("ANSWER-MALFORMED", address=target, answer=shown)
     return int(rest[:3]), lines
 
 

@@ -10,7 +10,8 @@ def redact(text: str, secrets: "list[str]") -> str:
     """Mask every run of `text` that also stands in a secret.
 
     A peer may echo a token whole, cut or wrapped: so it is compared by short windows. A secret
-    shorter than a window (a proxy's password) is masked where it stands whole.
+    shorter than a window (a proxy's password) is masked where it stands whole. A text that shows a
+    secret only when what is between its characters is left out is masked as a whole.
     """
     for secret in secrets:
         if 0 < len(secret) < _WINDOW:
@@ -28,7 +29,16 @@ def redact(text: str, secrets: "list[str]") -> str:
         else:
             out.append(text[at])
             at += 1
-    return "".join(out)
+    masked = "".join(out)
+    bare = _bare(masked)
+    windows = [bare[at : at + _WINDOW] for at in range(len(bare) - _WINDOW + 1)]
+    if any(window in secret for secret in map(_bare, long) for window in windows):
+        return _MASK
+    return masked
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in text if c > " " and c.isprintable())
 
 
 def printable(text: str, longest: int) -> str:
