@@ -63,6 +63,35 @@ variable "clusters" {
     ])
     error_message = "EKS, AKS and GKE replace their signing keys by themselves: uploaded ones would soon be wrong. Leave jwks_json out, and Google fetches them."
   }
+
+  validation {
+    condition = alltrue([
+      for cluster in values(var.clusters) :
+      cluster.jwks_json != null || !can(regex("^https://kubernetes\\.default([.:/]|$)", cluster.issuer))
+    ])
+    error_message = "Google cannot fetch from https://kubernetes.default...: give jwks_json, as `kubectl get --raw /openid/v1/jwks` prints it."
+  }
+
+  validation {
+    condition = alltrue([
+      for cluster in values(var.clusters) :
+      cluster.jwks_json != null || length([for other in values(var.clusters) : other if other.issuer == cluster.issuer]) == 1
+    ])
+    error_message = "A public issuer has the keys of one cluster: whoever holds them would be both. Give each cluster its own, as `kubectl get --raw /.well-known/openid-configuration` shows it."
+  }
+
+  # Of other key sets than lists of RSA and EC keys a validation above, or Google, has the word.
+  validation {
+    condition = try(alltrue([
+      for name, cluster in var.clusters : alltrue([
+        for other, its in var.clusters : name == other || length(setintersection(
+          [for key in jsondecode(cluster.jwks_json).keys : try(key.n, key.x)],
+          [for key in jsondecode(its.jwks_json).keys : try(key.n, key.x)],
+        )) == 0 if its.jwks_json != null
+      ]) if cluster.jwks_json != null
+    ]), true)
+    error_message = "Two clusters have a key in common: to Google, each ServiceAccount of the one would be that of the other. Give each its own jwks_json."
+  }
 }
 
 variable "repositories" {

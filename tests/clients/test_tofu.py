@@ -211,25 +211,52 @@ def test_the_module_decides_as_the_tool_does(tofu: Tofu, tmp_path: Path, name: s
         ),
         ("jwks_json", '{"keys": []}', "with a list of keys"),
         ("jwks_json", "-----BEGIN RSA PRIVATE KEY-----", "with a list of keys"),
+        ("jwks_json", None, "Google cannot fetch from https://kubernetes.default"),
     ],
 )
 def test_the_module_refuses_issuers_and_keys(
-    tofu: Tofu, tmp_path: Path, field: str, value: str, message: str
+    tofu: Tofu, tmp_path: Path, field: str, value: str | None, message: str
 ) -> None:
     """Before anything is planned; a private key is not quoted."""
-    plan = plans.plan("own", tmp_path)
+    variables = _variables(plans.fleet("own"), plans.plan("own", tmp_path))
+    variables["clusters"]["prod-eu"][field] = value
+    said = _refusal(tofu, variables)
+    assert message in said
+    assert "VERYSECRET" not in said
+
+
+def test_the_module_refuses_a_key_of_two_clusters(tofu: Tofu, tmp_path: Path) -> None:
+    """However it is written, and whatever keys are beside it."""
+    variables = _variables(plans.fleet("shared"), plans.plan("shared", tmp_path))
+    clusters = variables["clusters"]
+    both = [json.loads(clusters[name]["jwks_json"])["keys"] for name in ("one", "two")]
+    clusters["two"]["jwks_json"] = json.dumps({"keys": [*both[1], *both[0]]}, indent=2)
+    assert "Two clusters have a key in common" in _refusal(tofu, variables)
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both fetched", "one uploaded"])
+def test_the_module_refuses_a_public_issuer_of_two_clusters(
+    tofu: Tofu, tmp_path: Path, *, both: bool
+) -> None:
+    variables = _variables(plans.fleet("shared"), plans.plan("shared", tmp_path))
+    for name, cluster in variables["clusters"].items():
+        cluster["issuer"] = "https://issuer.example.com"
+        if both or name == "two":
+            cluster["jwks_json"] = None
+    assert "A public issuer has the keys of one cluster" in _refusal(tofu, variables)
+
+
+def _refusal(tofu: Tofu, variables: dict[str, Any]) -> str:
+    """What the module says to them, without the frame and the line breaks."""
     shutil.copytree(MODULE / "modules", tofu.folder / "modules")
     for file in MODULE.glob("*.tf"):
         if file.name != "versions.tf":
             (tofu.folder / file.name).write_text(played(file.read_text(), plans.NUMBER))
-    variables = _variables(plans.fleet("own"), plan)
-    variables["clusters"]["prod-eu"][field] = value
     (tofu.folder / "terraform.tfvars.json").write_text(json.dumps(variables))
     tofu.text("init", "-backend=false", "-no-color")
     done = tofu.run("plan", "-no-color")
     assert done.returncode == 1
-    assert message in " ".join(done.stderr.replace("│", " ").split())
-    assert "VERYSECRET" not in done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).replace("│", " ").split())
 
 
 def test_the_modules_own_tests(tofu: Tofu) -> None:

@@ -161,6 +161,55 @@ def test_a_second_cluster(setup: Setup, cluster: ApiServer) -> None:
     assert fleet["pull"][1:] == [{"cluster": "west"}]
 
 
+TEAM_B = (
+    *("--name", "west", "--repository", "europe-docker.pkg.dev/my-project/b-images"),
+    *("--pull", "web/default", "--yes"),
+)
+
+
+def repositories(setup: Setup) -> dict[str, Any]:
+    """What each entry of `pull` lists, by namespace."""
+    return {one["namespace"]: one.get("repositories") for one in setup.fleet()["pull"]}
+
+
+def test_each_team_its_repositories(setup: Setup, cluster: ApiServer) -> None:
+    """A second team's repository is not the first one's, nor the other way round."""
+    setup(cluster.kubeconfig(), *SAID)
+    assert repositories(setup) == {"team-0": None}
+    ended = setup(cluster.kubeconfig(), *TEAM_B)
+    assert ended.code == 0
+    apart = {"team-0": ["images"], "web": ["b-images"]}
+    assert repositories(setup) == apart
+    assert (
+        b"  note: b-images: not for team-0/robot-1 of east, limited to the repositories so far;"
+        b" --pull gives more\n"
+    ) in ended.stdout
+    before = setup.files()
+    for words in (SAID, TEAM_B, ("--name", "east", "--pull", "team-0/robot-1")):
+        assert setup(cluster.kubeconfig(), *words).code == 0
+        assert setup.files() == before
+
+
+def test_a_repository_for_those_that_are_named(setup: Setup, cluster: ApiServer) -> None:
+    """Nobody by itself; an entry that lists some is given one more."""
+    setup(cluster.kubeconfig(), *SAID)
+    other = ("--name", "east", "--repository", "us-docker.pkg.dev/my-project/images", "--yes")
+    ended = setup(cluster.kubeconfig(), *other)
+    assert repositories(setup) == {"team-0": ["images"]}
+    assert b"  note: nobody is given images-us: --pull says who\n" in ended.stdout
+    assert setup(cluster.kubeconfig(), *other, "--pull", "team-0/robot-1").code == 0
+    assert repositories(setup) == {"team-0": ["images", "images-us"]}
+
+
+def test_an_entry_with_all_that_is_named_keeps_all(setup: Setup, cluster: ApiServer) -> None:
+    """It is asked for."""
+    setup(cluster.kubeconfig(), *SAID)
+    other = ("--repository", "europe-docker.pkg.dev/my-project/b-images", "--yes")
+    words = ("--name", "east", *other, "--pull", "team-0/robot-1")
+    assert b"note: b-images" not in setup(cluster.kubeconfig(), *words).stdout
+    assert repositories(setup) == {"team-0": None}
+
+
 def test_everything_missing_is_named_at_once(setup: Setup, cluster: ApiServer) -> None:
     """Without a terminal nothing is asked, and the long list is not even read."""
     cluster.issuer = "https://issuer.example.com"

@@ -100,6 +100,34 @@ def test_the_gate_is_for_1_33_alone(
 
 
 @ALL
+def test_every_group_of_1_33_is_told_of_the_gate(distribution: Distribution) -> None:
+    """A kubelet that has our entry without the gate ends at its start."""
+    told = any(GATE in text for text in files(cluster(distribution, "1.33")).values())
+    assert told == (distribution not in {NOTHING_FOR, NEEDS_1_34})
+
+
+def test_aks_at_1_33_is_not_for_the_hand() -> None:
+    """The installer sets the gate with the entry, and takes both away."""
+    older, newer = (files(cluster("aks", minor))["README.md"] for minor in ("1.33", "1.34"))
+    entry = "Add the entry of `credential-provider-config.yaml` to `providers` of"
+    assert (entry in older, entry in newer) == (False, True)
+    assert "node install --config credential-provider-config.yaml\n" in older
+    assert "1. `gcp-sa-credential-provider node uninstall`" in older
+
+
+@pytest.mark.parametrize("distribution", ["k3s", "rke2", "kubeadm", "kubelet", "flatcar"])
+def test_entries_of_others_outlive_the_upgrade(distribution: Distribution) -> None:
+    """At 1.33 the script puts one file in place now and the other later: both need them."""
+    older, newer = (files(cluster(distribution, minor))["README.md"] for minor in ("1.33", "1.34"))
+    assert "both our files" in older
+    assert "both our files" not in newer
+    if distribution in {"k3s", "rke2"}:
+        assert "and keep a copy of yours, and leave their programs" in older
+        assert "put your copy back, if there was one" in older.partition("## Take it back")[2]
+        assert "your copy" not in newer
+
+
+@ALL
 @ALL_FORMS
 def test_readme(distribution: Distribution, minor: str, *, directory: bool) -> None:
     """Names every file, warns, and says what nobody has tried."""

@@ -68,6 +68,21 @@ def test_nodes_that_no_pod_may_change(own: Plan) -> None:
     assert helm.installable(cluster(own, group("fixed", "talos"), group("os", "openshift"))) == []
 
 
+def test_the_command_stands_in_one_place(own: Plan) -> None:
+    """The README's, whose directory its paths begin at."""
+    said = _words(own.clusters[0])
+    assert "the command for it is in ../README.md" in said
+    assert "helm upgrade" not in said
+
+
+def test_eks_from_1_34_on(own: Plan) -> None:
+    """Before, the installer refuses a node whose configuration nodeadm writes."""
+    older, newer = group("old", "eks", "1.33"), group("new", "eks")
+    assert helm.installable(cluster(own, older, newer)) == [newer]
+    assert "Not for old: " in _words(cluster(own, older, newer))
+    assert helm.installable(cluster(own, older)) == []
+
+
 def _words(made: ClusterPlan) -> str:
     text = helm.values(made)
     return " ".join(line.removeprefix("#").strip() for line in text.splitlines())

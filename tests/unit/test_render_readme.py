@@ -137,6 +137,18 @@ def test_nodes(tmp_path: Path) -> None:
     assert f"| prod-eu | workers, k3s | 1.34 | [{values}]({values}) | [{page}]({page}) |" in nodes
 
 
+def test_the_charts_command(plan: Plan) -> None:
+    """For each cluster with nodes for it: that cluster's, and from the README's own directory."""
+    charts = [shlex.split(line) for line in commands(readme.text(plan)) if line.startswith("helm ")]
+    made = {path for path in files.files_of(plan) if path.endswith("/helm-values.yaml")}
+    values = [word for words in charts for word in words if word.startswith("--values=")]
+    assert sorted(values) == [f"--values={path}" for path in sorted(made)]
+    for words in charts:
+        assert words[1:4] == ["--kube-context=CONTEXT", "upgrade", "--install"]
+        assert "CHECKOUT/deploy/helm/gcp-sa-credential-provider" in words
+    assert "CHECKOUT is" in section(readme.text(plan), "3. Nodes")
+
+
 def test_nodes_that_cannot_be_set_up(tmp_path: Path) -> None:
     """Are told of where all groups stand, not only in a page of their own."""
     described = plans.fleet("own")

@@ -127,3 +127,44 @@ def test_variables_of_the_site_stay_as_written() -> None:
     assert previous.environment.timeout == "20"
     again = Entry(previous.model_copy(update={"kubernetes": "1.34"}), {}, {})
     assert site in compose(present, Draft(again, None, (), ()))
+
+
+def test_repositories_of_entries_that_are_there() -> None:
+    """Comments stay where people put them, in braces and below the last value too."""
+    present = (
+        PRESENT
+        + """\
+    - cluster: west # half of it
+      namespace: frontend
+      # from here on: the shop
+
+    - cluster: west
+      namespace: shop # all of it
+      # and nothing else
+    - cluster: west
+      namespace: base
+      repositories: [images] # so far
+"""
+    )
+    more = {0: ("images",), 1: ("images",), 2: ("images", "base"), 3: ("base",)}
+    base = Repository(name="base", location="us")
+    cluster = parse(present, FILE, None).clusters[0]
+    text = compose(present, Draft(Entry(cluster, {}, {}), None, (base,), (), more))
+    assert text.endswith("""\
+repositories: [{name: images, location: europe}, {name: base, location: us}]
+# who
+pull:
+    - {cluster: west, namespace: backend, repositories: [images]} # all of it
+    - cluster: west # half of it
+      namespace: frontend
+      repositories: [images]
+      # from here on: the shop
+
+    - cluster: west
+      namespace: shop # all of it
+      repositories: [images, base]
+      # and nothing else
+    - cluster: west
+      namespace: base
+      repositories: [images, base] # so far
+""")

@@ -15,6 +15,7 @@ from gcp_sa_credential_provider.setup.keys import choose, taken
 
 EKS = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
 AKS = "https://westeurope.oic.prod-aks.azure.com/tenant/id/"
+HCP = "https://myaks-dns-1234.hcp.westeurope.azmk8s.io"
 GKE = "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c"
 K3S = "https://kubernetes.default.svc.cluster.local"
 PUBLIC = "https://issuer.example.com"
@@ -56,6 +57,8 @@ def test_only_people_know(issuer: str) -> None:
         ("http://k.example.com", "kubeadm", None, 1, "it is not https, and Google takes no other"),
         ("kubernetes/serviceaccount", "kubeadm", None, 1, "it is not https"),
         (K3S, "aks", None, 1, "Fix: az aks update --enable-oidc-issuer"),
+        (HCP, "aks", None, 1, "Fix: az aks update --enable-oidc-issuer"),
+        (HCP, "aks", "uploaded", 1, "Google cannot fetch them from myaks-dns-1234.hcp.westeurope"),
         (K3S, "eks", None, 1, "Fix: name a cluster whose issuer is as in https://oidc.eks.REGION"),
         (EKS, "eks", "uploaded", 2, "--keys uploaded: EKS replaces its signing keys every 7 days."),
         (AKS, "aks", "uploaded", 2, "--keys uploaded: AKS replaces"),

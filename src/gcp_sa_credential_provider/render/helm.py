@@ -1,6 +1,7 @@
 """The values of the Helm chart in deploy/helm, for each cluster.
 
-Imports the plan, `kubelet`, `kubernetes`, `yaml_text`. Rules: the chart's values.schema.json.
+Imports the plan, `kubelet`, `yaml_text`, `distributions.node`. Rules: the chart's
+values.schema.json.
 """
 
 from collections.abc import Sequence
@@ -8,13 +9,14 @@ from typing import Any
 
 from gcp_sa_credential_provider.fleet.model import Distribution, NodeGroup
 from gcp_sa_credential_provider.fleet.plan import ClusterPlan, Plan
-from gcp_sa_credential_provider.render import kubelet, kubernetes, yaml_text
+from gcp_sa_credential_provider.render import kubelet, yaml_text
 from gcp_sa_credential_provider.render.comment import comment
+from gcp_sa_credential_provider.render.distributions.node import is_alpha
 
 VALUES = "helm-values.yaml"
 GROUP = "nodes"
 LABEL = "gcp-sa-credential-provider/install"
-"""Label of the nodes to be set up, where there are others that no pod may change."""
+"""Label of the nodes to be set up, where there are others that the chart cannot set up."""
 
 # Nodes that no pod may change: their own operating system or operator does it.
 _OTHERWISE: tuple[Distribution, ...] = ("talos", "bottlerocket", "openshift")
@@ -31,7 +33,14 @@ def files(plan: Plan) -> dict[str, str]:
 
 def installable(cluster: ClusterPlan) -> list[NodeGroup]:
     """The node groups that the chart can set up."""
-    return [group for group in cluster.nodes if group.distribution not in _OTHERWISE]
+    return [group for group in cluster.nodes if _installs(group)]
+
+
+def _installs(group: NodeGroup) -> bool:
+    """Whether the installer can; it refuses nodes whose file nodeadm writes until 1.34."""
+    return group.distribution not in _OTHERWISE and not (
+        group.distribution == "eks" and is_alpha(group)
+    )
 
 
 def values(cluster: ClusterPlan) -> str:
@@ -41,7 +50,7 @@ def values(cluster: ClusterPlan) -> str:
     installer sees on each node how that is run. The configuration is that of the newer minors: on
     a node of 1.33 the installer leaves cacheType out, and puts it back when that becomes 1.34.
     """
-    others = [group.name for group in cluster.nodes if group.distribution in _OTHERWISE]
+    others = [group.name for group in cluster.nodes if not _installs(group)]
     group: dict[str, Any] = {"name": GROUP}
     if others:
         group["nodeSelector"] = {LABEL: "true"}
@@ -52,10 +61,10 @@ def values(cluster: ClusterPlan) -> str:
 
 def _comments(cluster: ClusterPlan, others: Sequence[str]) -> list[str]:
     lines = [
-        *comment(f"Cluster {cluster.cluster.name}. Values of the chart; with the image's place:"),
-        f"#   helm upgrade --install {kubernetes.NAME} deploy/helm/{kubernetes.NAME} \\",
-        f"#     --namespace={kubernetes.NAME} --create-namespace \\",
-        f"#     --values={VALUES} --set=image.repository=REGISTRY/{kubernetes.NAME}",
+        *comment(
+            f"Cluster {cluster.cluster.name}. Values of the chart; the command for it is in"
+            " ../README.md."
+        ),
         *comment(
             "The right of nodes to ask for tokens is in kubernetes.yaml, so audienceRbac is empty"
             " here."
@@ -63,7 +72,7 @@ def _comments(cluster: ClusterPlan, others: Sequence[str]) -> list[str]:
     ]
     if others:
         lines += comment(
-            f"Not for {', '.join(others)}: no pod may change such nodes; see GROUP/README.md. The"
-            f" others are chosen by a label: kubectl label node NODE {LABEL}=true"
+            f"Not for {', '.join(others)}: the chart cannot set up such nodes; see GROUP/README.md."
+            f" The others are chosen by a label: kubectl label node NODE {LABEL}=true"
         )
     return lines

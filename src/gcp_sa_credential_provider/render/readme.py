@@ -7,7 +7,7 @@ minutes. Pulled images that need no credential again: KEP-2535.
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gcp_sa_credential_provider.fleet.model import NodeGroup, Puller
 from gcp_sa_credential_provider.fleet.plan import ClusterPlan, Plan
@@ -25,6 +25,8 @@ from gcp_sa_credential_provider.render.comment import HEADER
 README = "README.md"
 _CONTEXT = "CONTEXT"
 _AT = f"--context={_CONTEXT}"
+_CHECKOUT = "CHECKOUT"
+_REGISTRY = "REGISTRY"
 _POD = "pull-check"
 
 
@@ -148,14 +150,34 @@ def _nodes(plan: Plan) -> str:
         " reads its configuration at its start only, and a fault in it ends the kubelet.",
         "\n".join(table) if rows else "",
         _bullets(f"**{place} cannot be set up**: {why}." for place, why in obstacles(plan)),
-        f"The command for the chart stands at the head of `{helm.VALUES}`. It changes one node"
-        " after the other, and stands still where a kubelet does not come up."
-        if any(map(helm.installable, plan.clusters))
-        else "",
+        *_charts([cluster for cluster in plan.clusters if helm.installable(cluster)]),
         f"fleet.yaml names no nodes of {', '.join(without)}: add `nodes`, and render again."
         if without
         else "",
     )
+
+
+def _charts(clusters: Sequence[ClusterPlan]) -> Iterator[str]:
+    """The chart's commands, one for each of these clusters."""
+    if not clusters:
+        return
+    yield (
+        "The chart changes one node after the other, and stands still where a kubelet does not"
+        f" come up. {_CHECKOUT} is a checkout of this project, and {_REGISTRY} where the nodes can"
+        " already pull the chart's image."
+    )
+    yield _code(*map(_chart, clusters))
+
+
+def _chart(cluster: ClusterPlan) -> str:
+    name = kubernetes.NAME
+    words = [
+        *("helm", f"--kube-context={_CONTEXT}", "upgrade", "--install", name),
+        *(f"{_CHECKOUT}/deploy/helm/{name}", f"--namespace={name}", "--create-namespace"),
+        f"--values={cluster.cluster.name}/{helm.VALUES}",
+        f"--set=image.repository={_REGISTRY}/{name}",
+    ]
+    return shlex.join(words)
 
 
 def obstacles(plan: Plan) -> list[tuple[str, str]]:

@@ -14,10 +14,19 @@ from pathlib import Path
 from gcp_sa_credential_provider.cluster.accounts import ServiceAccount, too_long
 from gcp_sa_credential_provider.cluster.failure import BadInput
 from gcp_sa_credential_provider.fleet.load import parse
-from gcp_sa_credential_provider.fleet.model import Cluster, Fleet, Google, Puller, Repository
+from gcp_sa_credential_provider.fleet.model import Cluster, Fleet, Google, Puller
 from gcp_sa_credential_provider.google.keys import KeySet
 from gcp_sa_credential_provider.google.mapping import prefix
-from gcp_sa_credential_provider.setup import ask, describe, keys, questions, report, save, source
+from gcp_sa_credential_provider.setup import (
+    ask,
+    describe,
+    keys,
+    questions,
+    report,
+    save,
+    source,
+    wanted,
+)
 from gcp_sa_credential_provider.setup.fleetfile import Draft, compose
 from gcp_sa_credential_provider.setup.progress import shown
 from gcp_sa_credential_provider.setup.questions import Known
@@ -134,18 +143,14 @@ def _describe(
         name, observed, minor, choice, previous, args.cache_type, args.impersonate
     )
     google = fleet.google if fleet else _google(args, said)
-    pullers = _pullers(name, said)
-    draft = Draft(
-        entry,
-        None if fleet else google,
-        _repositories(said, fleet, google),
-        tuple(puller for puller in pullers if not fleet or puller not in fleet.pull),
-    )
+    more = wanted.wanted(name, said, fleet, google)
+    draft = Draft(entry, None if fleet else google, more.repositories, more.pull, more.more)
     print("\n".join(report.found(name, observed, minor, choice, key_set)))
     if accounts is not None:
-        of_cluster = [p for p in (*(fleet.pull if fleet else ()), *pullers) if p.cluster == name]
+        every = (*(fleet.pull if fleet else ()), *more.pull)
+        of_cluster = [puller for puller in every if puller.cluster == name]
         _check_names(accounts, prefix(name) if google.shared_pool else "", of_cluster)
-    for line in report.advice(observed):
+    for line in (*report.advice(observed), *more.notes):
         print(f"  note: {line}")
     changes = _changes(args.fleet, text, compose(text, draft), entry.cluster, key_set)
     return _write(args, changes, terminal=terminal)
@@ -156,47 +161,6 @@ def _google(args: argparse.Namespace, said: Known) -> Google:
     if args.shared_pool:
         google["shared_pool"] = args.shared_pool
     return Google.model_validate(google)
-
-
-def _repositories(said: Known, fleet: Fleet | None, google: Google) -> tuple[Repository, ...]:
-    """Those that the fleet does not have yet, under names that are free."""
-    every = list(fleet.repositories if fleet else ())
-    added: list[Repository] = []
-    for wanted in said.repositories:
-        project = wanted.project or google.project_id
-        place = (wanted.name, wanted.location, project)
-        if any(
-            (old.repository_id or old.name, old.location, old.project or google.project_id) == place
-            for old in every
-        ):
-            continue
-        fields = {"name": wanted.name, "location": wanted.location}
-        if any(old.name == wanted.name for old in every):
-            fields |= {
-                "name": f"{wanted.name.replace('.', '-')}-{wanted.location}",
-                "repository_id": wanted.name,
-            }
-        if project != google.project_id:
-            fields["project"] = project
-        added.append(Repository.model_validate(fields))
-        every.append(added[-1])
-    return tuple(added)
-
-
-def _pullers(name: str, said: Known) -> list[Puller]:
-    pullers = []
-    for pull in said.pull:
-        fields = {
-            "cluster": name,
-            "namespace": pull.namespace,
-            "service_account": pull.service_account,
-            "google_service_account": pull.google_service_account,
-        }
-        given = {field: value for field, value in fields.items() if value is not None}
-        puller = Puller.model_validate(given)
-        if puller not in pullers:
-            pullers.append(puller)
-    return pullers
 
 
 def _check_names(

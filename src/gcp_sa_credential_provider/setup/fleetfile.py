@@ -6,11 +6,12 @@ its line. Inside of braces no comment is written, since none can stand there.
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
 from ruamel.yaml.util import load_yaml_guess_indent
 
 from gcp_sa_credential_provider.fleet.document import round_trip
@@ -41,6 +42,8 @@ class Draft:
     """To be added."""
     pull: tuple[Puller, ...]
     """To be added."""
+    more: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """Names for the `repositories` of entries of `pull` that are there, by their places."""
 
 
 def compose(text: str | None, draft: Draft) -> str:
@@ -56,6 +59,8 @@ def compose(text: str | None, draft: Draft) -> str:
     yaml.indent(mapping=2, sequence=indent, offset=offset)
     clusters = document["clusters"]
     _put_cluster(clusters, draft.entry, commented=not _flow(document, clusters))
+    for index, names in draft.more.items():
+        _put_repositories(document["pull"][index], names)
     for name, parts in (("repositories", draft.repositories), ("pull", draft.pull)):
         document[name].extend(_plain(part) for part in parts)
     written = io.StringIO()
@@ -121,6 +126,31 @@ def _put_nodes(
         noted = commented and not _flow(place)
         reason = reasons.get(node["name"])
         _update(place, node, {"distribution": reason} if noted and reason else {})
+
+
+def _put_repositories(puller: CommentedMap, names: Sequence[str]) -> None:
+    """Behind those that it lists already; the lines below it stay below."""
+    if "repositories" not in puller:
+        last = next(reversed(puller))
+        puller["repositories"] = _yaml([])
+        _move_below(puller, last, "repositories")
+    puller["repositories"].extend(names)
+
+
+def _move_below(place: CommentedMap, last: str, key: str) -> None:
+    """What people wrote on the lines below a value goes below another, which is the last now."""
+    behind = place.ca.items.get(last)
+    if not behind or not behind[2]:
+        return
+    said, newline, below = behind[2].value.partition("\n")
+    if below:
+        behind[2].value = f"{said}{newline}"
+        place.ca.items[key] = [
+            None,
+            None,
+            CommentToken(f"{newline}{below}", behind[2].start_mark, None),
+            None,
+        ]
 
 
 def _update(place: CommentedMap, said: CommentedMap, comments: Mapping[str, str]) -> None:

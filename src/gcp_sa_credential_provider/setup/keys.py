@@ -16,6 +16,7 @@ from gcp_sa_credential_provider.fleet.model import KeySource
 from gcp_sa_credential_provider.google.issuers import MANAGED, host, is_private, managed
 from gcp_sa_credential_provider.google.keys import BadKeys, KeySet, usable
 
+# Whose API server is the issuer, public name or not, until one that Google reaches is asked for.
 _NO_ISSUER = {
     "aks": "az aks update --enable-oidc-issuer, which changes the issuer, then run this again",
 }
@@ -47,11 +48,10 @@ def choose(
             "start kube-apiserver with --service-account-issuer=https://... in front of the present"
             " one, so that old tokens stay valid",
         )
-    provider = managed(issuer) or next(
-        (one for one in MANAGED if one.provider in distributions), None
-    )
+    by_name = managed(issuer)
+    provider = by_name or next((one for one in MANAGED if one.provider in distributions), None)
     private = is_private(name)
-    if provider and private:
+    if provider and (private or (provider.provider in _NO_ISSUER and not by_name)):
         raise ClusterFailure(
             where,
             f"{provider.rotation}, so they are not uploaded, and Google cannot fetch them from"

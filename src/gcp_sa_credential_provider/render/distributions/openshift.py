@@ -87,8 +87,8 @@ def files(cluster: ClusterPlan, group: NodeGroup) -> dict[str, str]:
         " is given no such file, and this does not work.**"
         + (" `directory: true` of fleet.yaml changes nothing here." if group.directory else "")
         + (
-            " OpenShift 4.20 (Kubernetes 1.33) has the gate off, and a FeatureGate of"
-            " CustomNoUpgrade bars every later upgrade: upgrade to 4.21 first."
+            f" OpenShift 4.20 (Kubernetes 1.33) has the feature gate `{kubelet.GATE}` off, and a"
+            " FeatureGate of CustomNoUpgrade bars every later upgrade: upgrade to 4.21 first."
             if node.is_alpha(group)
             else ""
         ),

@@ -57,6 +57,11 @@ def _arguments(cluster: ClusterPlan, group: NodeGroup) -> dict[str, str]:
     return made
 
 
+def _ours(group: NodeGroup) -> str:
+    """What takes others' entries in; at 1.33 the script writes over the file in the end."""
+    return "both our files, and keep a copy of yours" if node.is_alpha(group) else "our file"
+
+
 def _page(made: dict[str, str], group: NodeGroup, product: Product) -> page.Page:
     etc = f"/etc/rancher/{product.name}"
     units = (product.server, product.agent)
@@ -71,7 +76,7 @@ def _page(made: dict[str, str], group: NodeGroup, product: Product) -> page.Page
     else:
         steps.append(
             f"If `{PLACE.file}` was there before, with somebody else's entries: add them to"
-            " `providers` of our file, and leave their programs where they are; from 1.34 on"
+            f" `providers` of {_ours(group)}, and leave their programs where they are; from 1.34 on"
             " `directory: true` in fleet.yaml does without a copy."
         )
     if node.is_alpha(group):
@@ -112,7 +117,7 @@ def _page(made: dict[str, str], group: NodeGroup, product: Product) -> page.Page
             f"Remove `{PLACE.config(group)}`"
             + (
                 f", `{PLACE.folder}/credential-provider-config*.yaml`, the script and the drop-in"
-                " of the unit; `systemctl daemon-reload`."
+                " of the unit; put your copy back, if there was one; `systemctl daemon-reload`."
                 if node.is_alpha(group)
                 else " (with other entries in it: ours alone)."
             ),

@@ -44,8 +44,9 @@ def steps(group: NodeGroup) -> tuple[str, ...]:
             f"link their file as `{PLACE.directory}/10-NAME.yaml`, and their programs into"
             f" `{PLACE.bin_dir}`."
             if group.directory
-            else "copy them into ours, and link their programs into"
-            f" `{PLACE.bin_dir}`; from 1.34 on `directory: true` in fleet.yaml does without a copy."
+            else f"copy them into {'both our files' if node.is_alpha(group) else 'ours'}, and link"
+            f" their programs into `{PLACE.bin_dir}`; from 1.34 on `directory: true` in fleet.yaml"
+            " does without a copy."
         ),
     ]
     if node.is_alpha(group):
