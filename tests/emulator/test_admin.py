@@ -36,6 +36,26 @@ def test_the_page(google: Emulator, client: httpx.Client, issuer: Issuer) -> Non
     assert token not in answer.text
 
 
+def test_verdicts(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
+    """Of what a fault answered or broke, its name; of what was no method, Google's text."""
+    verdicts = re.compile(
+        r"<td>/v1/token</td><td>(\d+)</td>.*?<td>([^<]*)</td><td>([^<]*)</td></tr>"
+    )
+    google.faults.set("latency", seconds=0)
+    exchange(client, google, issuer.token(AUDIENCE))
+    google.faults.set("captive_portal", name="hotel", times=1)
+    exchange(client, google, issuer.token(AUDIENCE))
+    google.faults.set("drip", chunk=65536, interval=0, times=1)
+    exchange(client, google, issuer.token(AUDIENCE))
+    client.get(f"{google.endpoints['sts']}/v1/token")
+    assert verdicts.findall(control(google, "/").text) == [
+        ("404", "Method not found.", "no method GET /v1/token"),
+        ("200", "fault: drip", ""),
+        ("200", "fault: hotel", ""),
+        ("200", "accepted", ""),
+    ]
+
+
 def test_the_page_is_escaped(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
     """A subject token is whatever a stranger sends."""
     evil = "<script>alert(1)</script>"

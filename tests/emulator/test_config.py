@@ -145,8 +145,10 @@ def test_public_issuers_need_a_condition() -> None:
     oidc = {"issuerUri": "https://token.actions.githubusercontent.com"}
     text = "The attribute condition must reference one of the provider's claims"
     assert text in error_of(world("", provider={"oidc": oidc}))
-    condition = "assertion.repository_owner == 'me'"
-    assert load(world("", provider={"oidc": oidc, "attributeCondition": condition}))
+    assert text in error_of(world("", provider={"oidc": oidc, "attributeCondition": "true"}))
+    for claim in ("assertion.repository_owner", "assertion['repository_owner']"):
+        condition = f"{claim} == 'me'"
+        assert load(world("", provider={"oidc": oidc, "attributeCondition": condition}))
 
 
 @pytest.mark.rule("ids")

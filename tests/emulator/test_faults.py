@@ -223,6 +223,21 @@ def test_drip(google: Emulator, client: httpx.Client, issuer: Issuer) -> None:
 
 
 @both
+def test_drip_and_then_others(
+    google: Emulator, client: httpx.Client, issuer: Issuer, scheme: str
+) -> None:
+    """Each answer of a connection has its own fault."""
+    url = f"{base_url(google, scheme)}/v1/token"
+    google.faults.set("drip", chunk=1 << 16, interval=0, times=1)
+    for _ in range(2):
+        assert client.post(url, data=request_of(issuer.token(AUDIENCE))).status_code == 200
+    google.faults.set("close", times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.post(url, data=request_of(issuer.token(AUDIENCE)))
+    assert google.faults.hits("close") == 1
+
+
+@both
 def test_garbage(google: Emulator, issuer: Issuer, scheme: str) -> None:
     """What comes is not HTTP."""
     google.faults.set("garbage", data="SSH-2.0-OpenSSH_9.9\r\n")

@@ -121,6 +121,21 @@ def test_unusable_keys_do_not_spoil_the_set(
             {"issuer": ISSUER, "jwks_uri": f"http://{HOST}/keys"},
             "is not an https URL",
         ),
+        (
+            ".well-known/openid-configuration",
+            {"issuer": ISSUER, "jwks_uri": "https://[x/keys"},
+            "Invalid IPv6 URL",
+        ),
+        (
+            ".well-known/openid-configuration",
+            {"issuer": ISSUER, "jwks_uri": "https://h:x/keys"},
+            "Port could not be cast",
+        ),
+        (
+            ".well-known/openid-configuration",
+            {"issuer": ISSUER, "jwks_uri": "https://\u2488.example/keys"},
+            "Invalid IDNA hostname",
+        ),
         ("keys", b" " * ((1 << 20) + 1), "is larger than 1048576 bytes"),
         ("keys", {}, "is not among the keys []"),
     ],
@@ -163,6 +178,24 @@ def test_issuers_out_of_reach(
     fetch = {"ca": str(tmp_path / "issuer-ca.pem"), "hosts": {HOST: public.address}, **change}
     fetching.set_options(issuerFetch=fetch)
     assert expected in reason(fetching, client, issuer.token(AUDIENCE, iss=ISSUER))
+
+
+@pytest.mark.rule("issuer-fetch")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("https://[bad", "Invalid IPv6 URL"),
+        ("https://ä.invalid", "can't encode character"),
+        ("https://127.0.0.1:99999", "Port out of range"),
+        ("https://127.0.0.1:0", "has no port to connect to"),
+    ],
+)
+def test_issuers_that_no_url_can_reach(
+    google: Emulator, client: httpx.Client, issuer: Issuer, name: str, expected: str
+) -> None:
+    """Google's text for them, too."""
+    google.load(world("", provider={"oidc": {"issuerUri": name}}, options={"issuerFetch": {}}))
+    assert expected in reason(google, client, issuer.token(AUDIENCE, iss=name))
 
 
 @pytest.mark.rule("issuer-fetch")

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from emulator.world import (
     world,
 )
 from gcp_sa_credential_provider.demo.issuer import Issuer
-from gcp_sa_credential_provider.emulator import config, persistence
+from gcp_sa_credential_provider.emulator import command, config, persistence
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from gcp_sa_credential_provider.emulator.rejection import ConfigError
 from gcp_sa_credential_provider.emulator.serve import Files
@@ -100,16 +102,19 @@ def test_all_that_google_takes_is_there_again(tmp_path: Path, issuer: Issuer, fi
         assert client.get(f"{pools}/workloadIdentityPools/octopus").json() == before
 
 
-def test_an_empty_state_file(tmp_path: Path, issuer: Issuer) -> None:
-    """As mktemp makes it: nothing was saved yet, and the configuration counts."""
+@pytest.mark.parametrize(
+    "content", ["", "{}", json.dumps(persistence.document(config.load({}).resources))]
+)
+def test_an_empty_state_file(tmp_path: Path, issuer: Issuer, content: str) -> None:
+    """As mktemp makes it, or an empty Google: the configuration counts."""
     state = tmp_path / "state.json"
-    state.touch()
+    state.write_text(content)
     with (
         Emulator(tmp_path / "g", world(issuer.jwks), files=Files(state=state)) as google,
         iam(google) as client,
     ):
         assert client.get(PROVIDER).status_code == 200
-    assert state.stat().st_size > 0
+    assert config.read(state).resources.providers
 
 
 def test_killed_while_it_writes(tmp_path: Path, issuer: Issuer) -> None:
@@ -151,6 +156,12 @@ def test_a_change_that_cannot_be_saved_is_none(
             with iam(google) as client:
                 answer = client.delete(PROVIDER)
             assert (answer.status_code, answer.json()["error"]["status"]) == (500, "INTERNAL")
+            control = google.endpoints["control"]
+            grant = {"resource": REPOSITORY, "role": READER, "member": "allUsers"}
+            for path, change in (("grants", grant), ("config", world(issuer.jwks))):
+                answer = httpx.put(f"{control}/{path}", json=change, trust_env=False)
+                assert answer.status_code == 500
+                assert "No space left" in answer.json()["error"]
         assert "No space left" in google.log.entries("iam")[-1]["reason"]
         assert files.state.read_bytes() == before
         assert [path.name for path in files.state.parent.glob("[!.]*")] == ["google.json"]
@@ -169,6 +180,55 @@ def test_a_second_emulator_is_kept_off(tmp_path: Path, issuer: Issuer, files: Fi
     ):
         pass
     assert not (tmp_path / "two").exists()
+
+
+def test_what_another_emulator_saved_in_the_meantime(
+    tmp_path: Path, issuer: Issuer, files: Files
+) -> None:
+    """It counts, though the second was there before the first had begun; its options do as well."""
+    lenient = {"unknownJwkMembers": "lenient"}
+    jwks = json.dumps({"keys": [{**issuer.jwk, "x5c": ["…"]}]})
+    first = Emulator(tmp_path / "one", world(jwks, options=lenient), files=files)
+    second = Emulator(tmp_path / "two", {"options": lenient}, files=files)
+    with first as google:
+        google.grant(REPOSITORY, READER, "allUsers")
+    with second as google, iam(google) as client:
+        policy = client.get(f"{REPOSITORY}:getIamPolicy").json()
+        assert "allUsers" in policy["bindings"][0]["members"]
+    assert files.state is not None
+    assert PROVIDER in files.state.read_text()
+
+
+def test_a_state_that_is_none_any_more(tmp_path: Path, files: Files) -> None:
+    """Found out at the start, like all else that keeps it from one; the file stays as it is."""
+    google = Emulator(tmp_path / "g", files=files)
+    assert files.state is not None
+    files.state.parent.mkdir()
+    files.state.write_text('{"faults": []}')
+    with pytest.raises(ConfigError, match="faults: unknown key"), google:
+        pass
+    assert files.state.read_text() == '{"faults": []}'
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_state_that_is_none_any_more_as_a_process(
+    tmp_path: Path,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit 2, as with one that was none from the beginning."""
+    assert files.state is not None
+
+    @contextmanager
+    def held(path: Path) -> Iterator[None]:
+        path.parent.mkdir()
+        path.write_text('{"faults": []}')
+        yield
+
+    monkeypatch.setattr(persistence, "held", held)
+    assert command.main(tmp_path / "g", 0, None, files) == 2
+    assert f"{files.state}: faults: unknown key. Fix: " in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_state(tmp_path: Path) -> None:

@@ -142,6 +142,21 @@ def test_manifests_that_are_refused(
     assert pusher.get(f"{IMAGE}/tags/list").status_code == 404
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "/".join(["a" * 255] * 20)])
+def test_an_image_of_a_name_that_is_too_long(pusher: httpx.Client, name: str) -> None:
+    """It is not known, whatever is asked of it."""
+    digest = push_blob(pusher, CONTENT)
+    put_manifest(pusher, "v1", manifest(digest), MANIFEST_TYPE)
+    image = f"/v2/my-project/images/{name}"
+    for path in ("manifests/latest", f"blobs/{digest}", "tags/list"):
+        assert denial(pusher.get(f"{image}/{path}"))[:2] == (404, "NAME_UNKNOWN")
+    mount = {"mount": digest, "from": f"my-project/images/{name}"}
+    assert pusher.post(UPLOADS, params=mount).status_code == 202
+    mount["from"] = "my-project/images/team/app"
+    answer = pusher.post(f"{image}/blobs/uploads/", params=mount)
+    assert denial(answer)[:2] == (404, "NAME_UNKNOWN")
+
+
 def test_a_manifest_that_is_too_large(pusher: httpx.Client) -> None:
     """More than 4 MiB."""
     answer = put_manifest(pusher, "v1", b" " * (4 * 1024 * 1024 + 1), MANIFEST_TYPE)

@@ -191,12 +191,13 @@ def test_algorithm_and_key_type_must_fit(
         )
 
 
+@pytest.mark.parametrize("critical", [["odd"], [["odd"]], 5, None, {}])
 def test_a_critical_header_that_nobody_knows(
-    google: Emulator, client: httpx.Client, issuer: Issuer
+    google: Emulator, client: httpx.Client, issuer: Issuer, critical: Any
 ) -> None:
     """RFC 7515, section 4.1.11: such a signature must not be accepted."""
     _, payload, signature = issuer.token(AUDIENCE).split(".")
-    header = json_b64encode({"alg": "RS256", "kid": issuer.kid, "crit": ["odd"], "odd": 1})
+    header = json_b64encode({"alg": "RS256", "kid": issuer.kid, "crit": critical, "odd": 1})
     answer = exchange(client, google, f"{header.decode()}.{payload}.{signature}")
     assert oauth_refusal(answer)[2] == SIGNATURE_TEXT
 

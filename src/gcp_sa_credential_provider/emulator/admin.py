@@ -75,9 +75,15 @@ def _exchange(entry: Entry) -> tuple[str, ...]:
         str(entry["status"]),
         str(entry.get("subject", "")),
         str(entry.get("mapped_principal") or entry.get("principal", "")),
-        str(entry.get("description") or ("accepted" if entry["status"] == 200 else "fault")),
+        _verdict(entry),
         str(entry.get("reason", "")),
     )
+
+
+def _verdict(entry: Entry) -> str:
+    if fault := entry.get("fault"):
+        return f"fault: {fault}"
+    return str(entry.get("description") or ("accepted" if entry["status"] == 200 else "refused"))
 
 
 def _keys(provider: Provider) -> str:

@@ -145,7 +145,9 @@ class _Front:
         for rule in acting:
             if rule.kind == "latency":
                 await _pause(rule.seconds, self._stopping)
-            elif rule.kind in BYTES:
+                continue
+            entry["fault"] = rule.name
+            if rule.kind in BYTES:
                 wire.fault = rule
             else:
                 # Read first: an answer before the request's end would close the connection.
@@ -222,7 +224,8 @@ async def _gone(request: Request, _: Exception) -> Response:
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
-    return _json(404, ApiError(404, "Method not found.", request.url.path).body())
+    reason = f"no method {request.method} {request.url.path}"
+    return await _refused(request, ApiError(404, "Method not found.", reason))
 
 
 def _json(status: int, document: Mapping[str, Any]) -> Response:

@@ -24,11 +24,10 @@ def main(directory: Path, port: int, config_file: Path | None, files: Files) -> 
     try:
         document = config.document(config_file) if config_file else {}
         loaded = files.loaded(document, str(config_file or "config"))
+        asyncio.run(_serve(loaded, directory, port, files))
     except ConfigError as error:
         print(f"{_NAME}: {error}", file=sys.stderr)
         return 2
-    try:
-        asyncio.run(_serve(loaded, directory, port, files))
     except OSError as error:
         what = f"{error.filename or directory}: {error.strerror or error}"
         fix = "choose another port, directory or file"

@@ -74,10 +74,10 @@ def document(path: Path) -> Any:
     return {} if content is None else content
 
 
-def load(content: Any, source: str = "config") -> Config:
+def load(content: Any, source: str = "config", options: Options | None = None) -> Config:
     """Load a document (plain lists, dicts and scalars). Raises ConfigError.
 
-    `source` names the document in errors.
+    `source` names the document in errors; `options` takes the place of the document's own.
     """
     root = Node(content, source)
     root.only(
@@ -90,7 +90,7 @@ def load(content: Any, source: str = "config") -> Config:
         "faults",
         "proxy",
     )
-    options = options_from(root.child("options"))
+    options = options or options_from(root.child("options"))
     projects = _projects(root)
     pools = _pools(root, projects)
     return Config(

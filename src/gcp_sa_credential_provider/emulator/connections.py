@@ -7,13 +7,11 @@ connection that they have just accepted when they are stopped.
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Coroutine
 
 Serve = Callable[[socket.socket], Coroutine[None, None, None]]
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-READ = 65536
-_END_SECONDS = 1
+_PAUSE_SECONDS = 1
+"""Before the next try, where a connection cannot be accepted: no file descriptor is left."""
 
 
 class Connections:
@@ -21,6 +19,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._listeners: list[socket.socket] = []
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def listen(self, listener: socket.socket, serve: Serve) -> None:
@@ -40,6 +39,8 @@ class Connections:
         """Cut every connection and stop. The listening sockets are the caller's to close."""
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
+        for pause in self._pauses.values():
+            pause.cancel()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -50,70 +51,23 @@ class Connections:
             client, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # the client went away again
+        except OSError:
+            self._pause(listener, serve)
+            return
         client.setblocking(False)  # noqa: FBT003  its only parameter
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.carry(client, serve)
+
+    def _pause(self, listener: socket.socket, serve: Serve) -> None:
+        """Let the client wait in the kernel's queue; asking again at once would only spin."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        self._pauses[listener] = loop.call_later(
+            _PAUSE_SECONDS, loop.add_reader, listener, self._accept, listener, serve
+        )
 
 
 async def _served(client: socket.socket, serve: Serve) -> None:
     # The client went away or did not like the certificate: its own business.
     with contextlib.suppress(OSError, EOFError):
         await serve(client)
-
-
-async def streams(client: socket.socket, context: ssl.SSLContext | None) -> Streams:
-    """Both directions of an accepted connection; `context`: after a TLS handshake.
-
-    Raises OSError (ssl.SSLError among them): it did not come about, and is closed.
-    """
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    setting_up = loop.create_task(
-        loop.connect_accepted_socket(lambda: protocol, client, ssl=context)
-    )
-    try:
-        transport, _ = await asyncio.shield(setting_up)
-    except asyncio.CancelledError:
-        # asyncio, cancelled as a handshake is done, would wait for the peer's close_notify.
-        with contextlib.suppress(OSError):
-            client.shutdown(socket.SHUT_RDWR)  # ends a handshake, whatever the peer does
-        with contextlib.suppress(OSError):
-            transport, _ = await setting_up
-            transport.abort()
-        raise
-    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-    # drain() is to wait until all is with the kernel, so that a cut comes exactly where asked.
-    # (Not 0: the TLS transport pauses at `size >= high`, so an empty buffer would pause it.)
-    transport.set_write_buffer_limits(high=1, low=0)
-    return reader, writer
-
-
-async def end(writer: asyncio.StreamWriter) -> None:
-    """close_notify and FIN, without waiting long for a peer that does not answer them."""
-    writer.close()
-    try:
-        async with asyncio.timeout(_END_SECONDS):
-            await writer.wait_closed()
-    except (OSError, TimeoutError):
-        pass
-    finally:
-        writer.transport.abort()
-
-
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry bytes one way until the reader's end."""
-    while data := await reader.read(READ):
-        writer.write(data)
-        await writer.drain()
-
-
-async def first_done(*ways: Coroutine[None, None, None]) -> None:
-    """Run both directions until one ends; what either raises is the end of a connection."""
-    tasks = [asyncio.create_task(way) for way in ways]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -122,7 +122,7 @@ def control_application(google: Google) -> ASGIApp:
         ],
         # A web page must not reach it by a name that it makes resolve to 127.0.0.1.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
-        exception_handlers={ConfigError: _refused, Invalid: _refused},
+        exception_handlers={ConfigError: _refused, Invalid: _refused, OSError: _not_saved},
     )
 
 
@@ -141,6 +141,11 @@ async def _object(request: Request, *allowed: str) -> dict[str, Any]:
 
 async def _refused(_: Request, error: Exception) -> Response:
     return _json({"error": str(error)}, 400)
+
+
+async def _not_saved(_: Request, error: Exception) -> Response:
+    """The state could not be written: nothing changed."""
+    return _json({"error": str(error)}, 500)
 
 
 def _json(document: Mapping[str, Any], status: int = 200) -> Response:

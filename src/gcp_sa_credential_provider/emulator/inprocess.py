@@ -22,9 +22,10 @@ Imports the server. Example:
   `faults.remove(name)`, `faults.clear()`, `faults.hits(name)`, `faults.listing()`.
 * `clock.shift(seconds)`, `clock.freeze(at)`, `clock.reset()`, `clock.now()`.
 * `log.exchanges()`, `log.entries(service)`, `log.wait_for(condition)`, `log.clear()`: dicts with
-  `service, method, path, host, scheme, status` (None: no answer was made) and, by case, `faults,
-  form, audience, kid, issuer, subject, mapped_principal, error, description, reason, principal,
-  account`. Never a token. An entry is there before the client has its answer's last byte.
+  `service, method, path, host, scheme, status` (None: no answer was made) and, by case, `faults`
+  (names of rules), `fault` (of the one that is no latency), `form, audience, kid, issuer, subject,
+  mapped_principal, error, description, reason, principal, account`. Never a token. An entry is
+  there before the client has its answer's last byte.
 * `grant(resource, role, member)`, `revoke(...)`; `load(config)` replaces all resources and faults;
   `set_options(propagation="measured")` the options only.
 * `Emulator(..., files=Files(state=PATH, images=DIR, audit=PATH))`: what outlives the block.
@@ -116,7 +117,10 @@ class Emulator:
         self._google.revoke(resource, role, member)
 
     def __enter__(self) -> Self:
-        """Start. Raises OSError (port taken, directory not writable)."""
+        """Start. Raises OSError (port taken, directory not writable), ConfigError (state file).
+
+        Resources that the state file holds by now count, whatever changed before the block.
+        """
         self._thread.start()
         if not self._started.wait(START_SECONDS):
             raise TimeoutError(f"the emulator did not start within {START_SECONDS} s")

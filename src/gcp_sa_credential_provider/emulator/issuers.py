@@ -70,19 +70,9 @@ async def _fetch(issuer: str, how: IssuerFetch) -> jwks.Keys:
 
 
 async def _document(client: httpx.AsyncClient, url: str, how: IssuerFetch) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
-        raise FetchError(f"{url!r} is not an https URL")
-    address = how.hosts.get(parts.hostname, parts.netloc)
-    request = client.build_request(
-        "GET",
-        parts._replace(netloc=address).geturl(),
-        headers={"Host": parts.netloc, "Accept": "application/json"},
-        extensions={"sni_hostname": parts.hostname},
-    )
     content = bytearray()
     try:
-        answer = await client.send(request, stream=True)
+        answer = await client.send(_request(client, url, how), stream=True)
         try:
             if answer.status_code != 200:
                 raise FetchError(f"{url} answered {answer.status_code}")
@@ -92,7 +82,8 @@ async def _document(client: httpx.AsyncClient, url: str, how: IssuerFetch) -> di
                     raise FetchError(f"{url} is larger than {DOCUMENT_MAX_BYTES} bytes")
         finally:
             await answer.aclose()
-    except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+    # ValueError: a name or a port that no resolver and no socket takes.
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise FetchError(f"{url}: {error or type(error).__name__}") from error
     try:
         document = received.loads(content)
@@ -101,3 +92,19 @@ async def _document(client: httpx.AsyncClient, url: str, how: IssuerFetch) -> di
     if not isinstance(document, dict):
         raise FetchError(f"{url} is not a JSON object")
     return document
+
+
+def _request(client: httpx.AsyncClient, url: str, how: IssuerFetch) -> httpx.Request:
+    """Raises FetchError, and httpx.InvalidURL or ValueError for what is no URL."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise FetchError(f"{url!r} is not an https URL")
+    target = parts._replace(netloc=how.hosts.get(parts.hostname, parts.netloc))
+    if target.port == 0:  # above 65535, `port` raises
+        raise FetchError(f"{url!r} has no port to connect to")
+    return client.build_request(
+        "GET",
+        target.geturl(),
+        headers={"Host": parts.netloc, "Accept": "application/json"},
+        extensions={"sni_hostname": parts.hostname},
+    )

@@ -14,6 +14,7 @@ from typing import Any
 
 from gcp_sa_credential_provider.emulator import config
 from gcp_sa_credential_provider.emulator.files import write_whole
+from gcp_sa_credential_provider.emulator.options import Options
 from gcp_sa_credential_provider.emulator.principals import Policy
 from gcp_sa_credential_provider.emulator.rejection import ConfigError
 from gcp_sa_credential_provider.emulator.resources import Resources
@@ -71,32 +72,26 @@ def write(path: Path, resources: Resources) -> None:
     write_whole(path, content.encode(), 0o600)
 
 
-def restored(path: Path, configured: Any, source: str) -> config.Config:
-    """The configuration with the resources of the state file, if there is one.
-
-    `configured`: the configuration's document. Raises ConfigError.
-    """
+def restored(path: Path, options: Options) -> Resources | None:
+    """What the state file holds; None where it holds nothing yet. Raises ConfigError."""
     saved = _saved(path)
-    if saved is None:
-        return config.load(configured, source)
     for key in saved if isinstance(saved, dict) else ():
         if key not in RESOURCES:
             raise ConfigError(f"{path}: {key}", "unknown key", "name a state file of the emulator")
-    config.load(configured, source)
-    rest = {key: value for key, value in configured.items() if key not in RESOURCES}
-    return config.load({**rest, **saved} if isinstance(saved, dict) else saved, str(path))
+    resources = config.load(saved, str(path), options).resources
+    return resources if any(saved.values()) else None
 
 
 def _saved(path: Path) -> Any:
-    """The file's document; None where nothing was saved yet. Raises ConfigError."""
+    """The file's document; an empty one where nothing was saved yet. Raises ConfigError."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return None
+        return {}
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read ({error.strerror})", "name a file") from error
     if not content.strip():  # as mktemp makes it
-        return None
+        return {}
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
 """A CONNECT proxy (RFC 9110 section 9.3.6) that leads Google's names to the emulator.
 
-Imports the connections. For clients that are configured by HTTPS_PROXY: no name is ever resolved,
-and nothing but Google's names and the emulator itself is reached.
+Imports the connections and their streams. For clients that are configured by HTTPS_PROXY: no name
+is ever resolved, and nothing but Google's names and the emulator itself is reached.
 """
 
 import asyncio
@@ -11,13 +11,8 @@ import re
 import socket
 from collections.abc import Mapping
 
-from gcp_sa_credential_provider.emulator.connections import (
-    Connections,
-    copy,
-    end,
-    first_done,
-    streams,
-)
+from gcp_sa_credential_provider.emulator.connections import Connections
+from gcp_sa_credential_provider.emulator.streams import copy, end, first_done, streams
 
 _TARGET = re.compile(
     r"CONNECT (?P<host>[\w.-]+|\[[\da-fA-F:]+\]):(?P<port>\d{1,5}) HTTP/1\.[01]", re.ASCII
@@ -52,7 +47,7 @@ class Proxy:
         await self._connections.close()
 
     async def _serve(self, client: socket.socket) -> None:
-        reader, writer = await streams(client, None)
+        reader, writer = await streams(client)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             refusal = self._refusal(head)

@@ -17,7 +17,7 @@ from gcp_sa_credential_provider.emulator.image import MANIFEST_TYPE, built_in
 from gcp_sa_credential_provider.emulator.principals import PULL, PUSH
 from gcp_sa_credential_provider.emulator.registry_access import Denied, Target
 from gcp_sa_credential_provider.emulator.state import Google
-from gcp_sa_credential_provider.emulator.store import Manifest
+from gcp_sa_credential_provider.emulator.store import NAME_MAX, Manifest
 
 _PATH = re.compile(
     r"/v2/(?P<name>.+?)/(?:(?P<kind>manifests|blobs)/(?P<reference>[^/]+)"
@@ -74,6 +74,8 @@ async def _answer(
 ) -> Response:
     if match is None or not _IMAGE.fullmatch(target.image):
         raise Denied(404, "UNSUPPORTED", "The emulator serves manifests, blobs and tags.")
+    if len(target.image) > NAME_MAX:
+        raise Denied(404, "NAME_UNKNOWN", "The image does not exist.")
     name = f"{target.repository}/{target.image}"
     if match["tags"]:
         return _tags(google, request, target)

@@ -1,9 +1,9 @@
 """The relay in front of the server: terminates TLS, carries bytes, and breaks them on demand.
 
-Imports the connections and the fault rules. It serves the public sockets and connects to the HTTP
-server's private one. The application finds its own connection by the source port that it sees
-(`Relay.wires`) and may set a byte fault on it; faults of connections and certificates are
-decided here, before there is a request.
+Imports the connections, their streams and the fault rules. It serves the public sockets and
+connects to the HTTP server's private one. The application finds its own connection by the source
+port that it sees (`Relay.wires`) and may set a byte fault on it; faults of connections and
+certificates are decided here, before there is a request.
 """
 
 import asyncio
@@ -13,15 +13,18 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gcp_sa_credential_provider.emulator.connections import (
+from gcp_sa_credential_provider.emulator.connections import Connections
+from gcp_sa_credential_provider.emulator.faults import CERTIFICATE, CONNECTION, FaultRules, Rule
+from gcp_sa_credential_provider.emulator.streams import (
     READ,
-    Connections,
+    Reader,
+    Tls,
+    Writer,
     copy,
     end,
     first_done,
     streams,
 )
-from gcp_sa_credential_provider.emulator.faults import CERTIFICATE, CONNECTION, FaultRules, Rule
 
 _ENDLESS_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
@@ -74,9 +77,14 @@ class Relay:
         if rule := self._faults.for_connection(CONNECTION):
             await _break_connection(client, rule)
             return
-        context = self._contexts[certificate] if certificate else None
-        reader, writer = await streams(client, context)
+        reader: Reader
+        writer: Writer
+        reader, writer = await streams(client)
         try:
+            if certificate:
+                tls = Tls(reader, writer, self._contexts[certificate])
+                await tls.handshake()
+                reader = writer = tls
             up_reader, up_writer = await asyncio.open_connection(*self._upstream)
             port = up_writer.get_extra_info("sockname")[1]
             wire = self.wires[port] = Wire("https" if certificate else "http")
@@ -85,29 +93,27 @@ class Relay:
             finally:
                 del self.wires[port]
                 up_writer.transport.abort()
-        except asyncio.CancelledError:
-            writer.transport.abort()
-            raise
         finally:
             await end(writer)
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: Wire) -> None:
+async def _answer(reader: asyncio.StreamReader, writer: Writer, wire: Wire) -> None:
     while data := await reader.read(READ):
-        if wire.fault is not None:
+        if wire.fault is None:
+            writer.write(data)
+            await writer.drain()
+        elif wire.fault.kind == "drip":
+            await _drip(data, writer, wire.fault)
+        else:
             await _break_answer(data, reader, writer, wire.fault)
             return
-        writer.write(data)
-        await writer.drain()
 
 
 async def _break_answer(
-    data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rule: Rule
+    data: bytes, reader: asyncio.StreamReader, writer: Writer, rule: Rule
 ) -> None:
     """Deliver the answer that begins with `data` as the rule says; then the connection ends."""
     match rule.kind:
-        case "drip":
-            await _drip(data, reader, writer, rule)
         case "garbage":
             writer.write(rule.data.encode())
             await writer.drain()
@@ -124,13 +130,11 @@ async def _break_answer(
             if rule.kind == "stall":
                 await asyncio.get_running_loop().create_future()
             if rule.kind == "reset":
-                _reset_on_close(writer.get_extra_info("socket"))
+                _reset_on_close(writer.transport.get_extra_info("socket"))
                 writer.transport.abort()
 
 
-async def _pass(
-    data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body_bytes: int
-) -> None:
+async def _pass(data: bytes, reader: asyncio.StreamReader, writer: Writer, body_bytes: int) -> None:
     """Let the head and the first bytes of the body through."""
     while b"\r\n\r\n" not in data and (more := await reader.read(READ)):
         data += more
@@ -142,15 +146,11 @@ async def _pass(
         data = await reader.read(READ) if left > 0 else b""
 
 
-async def _drip(
-    data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rule: Rule
-) -> None:
-    while data:
-        for start in range(0, len(data), rule.chunk):
-            writer.write(data[start : start + rule.chunk])
-            await writer.drain()
-            await asyncio.sleep(rule.interval)
-        data = await reader.read(READ)
+async def _drip(data: bytes, writer: Writer, rule: Rule) -> None:
+    for start in range(0, len(data), rule.chunk):
+        writer.write(data[start : start + rule.chunk])
+        await writer.drain()
+        await asyncio.sleep(rule.interval)
 
 
 async def _break_connection(client: socket.socket, rule: Rule) -> None:

@@ -18,6 +18,7 @@ from gcp_sa_credential_provider.emulator.principals import Policy
 from gcp_sa_credential_provider.emulator.rejection import ConfigError, Invalid
 
 _ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
+_CLAIM = re.compile(r"\bassertion\s*[.\[]")
 _MULTI_TENANT_ISSUERS = (
     "https://token.actions.githubusercontent.com",
     "https://gitlab.com",
@@ -151,7 +152,7 @@ def provider_from(name: str, resource: Mapping[str, Any], options: Options) -> P
         resource.get("attributeMapping", {}), condition, strict=options.strict_absent_claims
     )
     public = options.public_issuer_condition and issuer in _MULTI_TENANT_ISSUERS
-    if public and "assertion." not in condition:
+    if public and not _CLAIM.search(condition):
         raise Invalid(
             "attributeCondition",
             "The attribute condition must reference one of the provider's claims.",

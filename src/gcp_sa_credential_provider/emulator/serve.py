@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,13 +58,15 @@ class Files:
     """The audit log (audit); None: none is written."""
 
     def loaded(self, document: Any, source: str) -> Config:
-        """The configuration, with the resources of the state file if there is one.
+        """The configuration, with the resources of the state file if it holds any.
 
         `source` names the document in errors. Raises ConfigError.
         """
+        loaded = load(document, source)
         if self.state is None:
-            return load(document, source)
-        return persistence.restored(self.state, document, source)
+            return loaded
+        restored = persistence.restored(self.state, loaded.resources.options)
+        return replace(loaded, resources=restored or loaded.resources)
 
 
 @asynccontextmanager
@@ -80,7 +82,7 @@ async def running(
 
     `port`: https port, plain http on the next one and control on the one after; 0: any free.
     Writes ca.pem and endpoints.json into `directory` and removes them at the end. Raises OSError
-    (port taken, directory not writable).
+    (port taken, directory not writable) and ConfigError (state file).
     """
     sockets = _Sockets()
     cleaning = ExitStack()
@@ -133,7 +135,7 @@ async def running(
 
 
 def _open_files(google: Google, files: Files, cleaning: ExitStack) -> None:
-    """Open what outlives the emulator; `cleaning` closes it. Raises OSError."""
+    """Open what outlives the emulator; `cleaning` closes it. Raises OSError, ConfigError."""
     images = files.images
     if images is None:
         temporary = TemporaryDirectory(prefix="gcp-emulator-images-")
@@ -143,7 +145,9 @@ def _open_files(google: Google, files: Files, cleaning: ExitStack) -> None:
         google.audit = cleaning.enter_context(audit.opened(files.audit))
     if files.state is not None:
         cleaning.enter_context(persistence.held(files.state))
-        google.keep(partial(persistence.write, files.state))
+        # Once more: until now, another emulator may have written it.
+        restored = persistence.restored(files.state, google.resources.options)
+        google.keep(partial(persistence.write, files.state), restored or google.resources)
 
 
 class _Sockets:

@@ -73,14 +73,15 @@ class Google:
         if self.audit is not None:
             self.audit(entry)
 
-    def keep(self, save: Callable[[Resources], None]) -> None:
-        """Have every version saved before it is in force, the present one at once.
+    def keep(self, save: Callable[[Resources], None], resources: Resources) -> None:
+        """Have every version saved before it is in force, beginning with this one.
 
         `save` raises OSError where it cannot; the change is then refused.
         """
         with self._lock:
             self._save = save
-            self._publish(self.resources)
+            self._publish(resources)
+            self._history.restart(resources)
 
     def change(self, edit: Callable[[Resources], Resources]) -> None:
         """Replace the resources by an edited copy. What `edit` raises changes nothing."""

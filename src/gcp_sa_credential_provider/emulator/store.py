@@ -20,6 +20,9 @@ from pathlib import Path
 
 from gcp_sa_credential_provider.emulator.files import write_whole
 
+NAME_MAX = 255
+"""Letters of an image's name: no part of a path can have more. Clients keep to it, with the host
+(distribution-spec, "Pulling manifests")."""
 _READ = 1 << 20
 
 

@@ -111,7 +111,7 @@ def check_signature(signed: jws.CompactSignature, keys: Keys) -> None:
         raise unreachable(f"alg is {algorithm}, but key {kid!r} is {key.key_type}")
     try:
         genuine = jws.validate_compact(signed, key, registry=_REGISTRY)
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, TypeError) as error:
         raise _invalid_grant("Unable to verify the ID Token signature.", str(error)) from error
     if not genuine:
         raise _invalid_grant(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gcp_sa_credential_provider.emulator.manifests import DIGEST
 from gcp_sa_credential_provider.emulator.registry_access import Denied
-from gcp_sa_credential_provider.emulator.store import DigestMismatchError, Store
+from gcp_sa_credential_provider.emulator.store import NAME_MAX, DigestMismatchError, Store
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/\S+)?", re.ASCII)
@@ -58,7 +58,9 @@ def _mounted(store: Store, request: Request, image: str, digest: str) -> bool:
     repository = "/".join(image.split("/")[:6])
     parts = [part for part in name.split("/") if part]
     candidates = {f"{repository}/{'/'.join(parts[depth:])}" for depth in (1, 2)}
-    safe = all(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", part) for part in parts)
+    safe = len(name) <= NAME_MAX and all(
+        re.fullmatch(r"[a-z0-9][a-z0-9._-]*", part) for part in parts
+    )
     return safe and any(store.mount(image, digest, source) for source in candidates)
 
 
