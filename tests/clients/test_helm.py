@@ -5,6 +5,7 @@ Golden files: what each file of chart/values/ is rendered to. After a change tha
 """
 
 import difflib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 
 from clients import charts
 from clients.charts import CHART, VALUES, golden, helm, template
+from gcp_sa_credential_provider.node import health, profile
 from gcp_sa_credential_provider.render import helm as rendered
 from gcp_sa_credential_provider.version import VERSION
 from kubelet.build import go_problem
@@ -81,10 +83,30 @@ def test_workers_come_before_the_control_plane() -> None:
     ]
 
 
+def test_change_is_completed_before_its_pod_is_killed() -> None:
+    """The kubelet waits for as long as a restart and the way back may take."""
+    for one in documents(template(VALUES[0]).stdout):
+        if one["kind"] == "DaemonSet":
+            pod = one["spec"]["template"]["spec"]
+            assert pod["terminationGracePeriodSeconds"] > 2 * health.CARRIED.whole
+
+
+def test_upgrade_passes_by_a_node_that_is_not_done() -> None:
+    """Leases say whose turn it is; a pod that is not ready keeps no other from being replaced."""
+    strategies = [
+        one["spec"]["updateStrategy"]
+        for one in documents(template(VALUES[0]).stdout)
+        if one["kind"] == "DaemonSet"
+    ]
+    wanted = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}}
+    assert strategies == [wanted, wanted]
+
+
 GOOD = """
 image: {repository: registry.example.com/p}
 nodeGroups: [{name: all, config: "kind: CredentialProviderConfig"}]
 """
+GROUP = {"name": "all", "config": "kind: CredentialProviderConfig"}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +121,8 @@ nodeGroups: [{name: all, config: "kind: CredentialProviderConfig"}]
         ({"nodeGroups": [{"name": "all"}]}, "missing property 'config'"),
         ({"nodeGroups": [{"name": "All", "config": "CredentialProviderConfig"}]}, "/0/name'"),
         ({"nodeGroups": [{"name": "all", "config": "providers: []"}]}, "/0/config'"),
+        ({"nodeGroups": [{**GROUP, "profile": "k3"}]}, "/0/profile': value must be one of"),
+        ({"nodeGroups": [{**GROUP, "profile": "talos"}]}, "/0/profile': value must be one of"),
         ({"nodeSelector": {}}, "additional properties 'nodeSelector' not allowed"),
         ({"rollout": {"parallel": 0}}, "at '/rollout/parallel': minimum: got 0, want 1"),
         ({"rollout": {"parallel": "two"}}, "at '/rollout/parallel': got string, want integer"),
@@ -116,6 +140,13 @@ def test_values_that_are_refused(tmp_path: Path, change: dict[str, Any], said: s
     assert done.returncode != 0
     assert done.stdout == ""
     assert said in done.stderr
+
+
+def test_profiles_are_those_of_the_installer() -> None:
+    """All that it knows, and no other."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    group = schema["properties"]["nodeGroups"]["items"]["properties"]
+    assert group["profile"]["enum"] == sorted({*profile._known(), *profile._ALIASES})
 
 
 def test_groups_of_one_name(tmp_path: Path) -> None:
@@ -144,7 +175,36 @@ def test_names_of_long_releases(tmp_path: Path) -> None:
     named = {}
     for release in ("a" * 52 + "1", "a" * 52 + "2"):
         said = helm("template", release, CHART, f"--values={values}").stdout
-        named[release] = {one["metadata"]["name"] for one in documents(said)}
-        assert max(map(len, named[release])) <= 63
+        names = [one["metadata"] for one in documents(said)]
+        assert max(len(one["name"]) for one in names) <= 63
+        named[release] = {one["name"] for one in names if "namespace" in one}
     first, second = named.values()
     assert not first & second
+
+
+def test_cluster_has_one_release(tmp_path: Path) -> None:
+    """Two would take each other's entries away: an object of one name, and Helm refuses another."""
+    values = tmp_path / "values.yaml"
+    values.write_text(GOOD)
+    shared = []
+    for release, namespace in (("one", "here"), ("two", "there")):
+        where = (f"--namespace={namespace}", "--set=hostNetwork=false")
+        said = helm("template", release, CHART, f"--values={values}", *where).stdout
+        shared.append(
+            {
+                (one["kind"], one["metadata"]["name"])
+                for one in documents(said)
+                if "namespace" not in one["metadata"]
+            }
+        )
+    assert shared[0] & shared[1] == {("ClusterRole", "gcp-sa-credential-provider-metrics")}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_right_to_metrics_is_for_whom_it_helps(tmp_path: Path, *, shared: bool) -> None:
+    """Outside the host's network nobody asks for them."""
+    values = tmp_path / "values.yaml"
+    values.write_text(GOOD)
+    said = template(values, f"--set=hostNetwork={str(shared).lower()}").stdout
+    given = [one for one in documents(said) if one["kind"] == "ClusterRoleBinding"]
+    assert len(given) == shared

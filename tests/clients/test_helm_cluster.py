@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from clients import charts
-from clients.charts import NAMESPACE, RELEASE, VALUES, golden, write_schemas
+from clients.charts import CHART, NAMESPACE, RELEASE, VALUES, golden, write_schemas
 from clients.release import APPS, CORE, JOBS, LEASES, Release, path_of
 from gcp_sa_credential_provider.demo.issuer import ISSUER
 from gcp_sa_credential_provider.node import health
@@ -351,32 +351,41 @@ def test_what_the_agent_may_not(
     assert refused.value.status == 403
 
 
-def test_helm_uninstall(release: Release) -> None:
-    """The Job switches the DaemonSets, waits for all nodes, and only then the release goes."""
+@contextmanager
+def uninstalling(release: Release) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+    """`helm uninstall`, which waits for the Job that it has created."""
     with release.coming(JOBS) as created:
         command = [str(charts.HELM.build()), "uninstall", RELEASE, f"--namespace={NAMESPACE}"]
         kubeconfig = str(release.plane.folder / "admin.kubeconfig")
         environment = {"PATH": os.environ["PATH"], "HOME": str(release.folder)}
         with subprocess.Popen(
-            command, env=environment | {"KUBECONFIG": kubeconfig}, stdout=subprocess.PIPE
+            command,
+            env=environment | {"KUBECONFIG": kubeconfig},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         ) as helm:
-            job = next(created)
-            assert release.mode(WORKERS) == release.mode(SERVERS) == "install"
-            with release.start(job["spec"]["template"]["spec"], "node-1") as switcher:
-                switcher.until("waiting: ")
-                assert release.mode(WORKERS) == release.mode(SERVERS) == "uninstall"
-                with release.container(WORKERS, "node-2") as agent:
-                    agent.until("node-2 has a slot: uninstall")
-                    agent.let_go()
-                    agent.until("node-2 is done: uninstall")
-                release.rolled_out(WORKERS, 1, 1)
-                switcher.until(f"waiting: {SERVERS}: not looked at")
-                assert helm.poll() is None
-                release.rolled_out(SERVERS, 1, 1)
-                assert switcher.ends() == 0
-            release.complete(job["metadata"]["name"])
-            helm.communicate()
-            assert helm.returncode == 0
+            yield helm, next(created)
+
+
+def test_helm_uninstall(release: Release) -> None:
+    """The Job switches the DaemonSets, waits for all nodes, and only then the release goes."""
+    with uninstalling(release) as (helm, job):
+        assert release.mode(WORKERS) == release.mode(SERVERS) == "install"
+        with release.start(job["spec"]["template"]["spec"], "node-1") as switcher:
+            switcher.until("waiting: ")
+            assert release.mode(WORKERS) == release.mode(SERVERS) == "uninstall"
+            with release.container(WORKERS, "node-2") as agent:
+                agent.until("node-2 has a slot: uninstall")
+                agent.let_go()
+                agent.until("node-2 is done: uninstall")
+            release.rolled_out(WORKERS, 1, 1)
+            switcher.until(f"waiting: {SERVERS}: not looked at")
+            assert helm.poll() is None
+            release.rolled_out(SERVERS, 1, 1)
+            assert switcher.ends() == 0
+        release.complete(job["metadata"]["name"])
+        helm.communicate()
+        assert helm.returncode == 0
     assert "node-2 begins: -m gcp_sa_credential_provider node uninstall" in release.changes[0]
     assert release.objects(APPS) == []
     assert release.objects(f"{CORE}/serviceaccounts") == []
@@ -384,22 +393,32 @@ def test_helm_uninstall(release: Release) -> None:
 
 
 def test_install_after_an_uninstall_that_was_given_up(release: Release, values: Path) -> None:
-    """The switch is another's field by then: Helm says so, and is to be told that it wins."""
-    plane = release.plane
-    with ExitStack() as stack:
-        for thing in release.hooks():
-            if thing["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
-                path = path_of(plane, thing)
-                plane.create(path.rpartition("/")[0], **thing)
-                stack.callback(plane.delete, path)
-        [job] = [one for one in release.hooks() if one["kind"] == "Job"]
+    """Helm upgrades no release that is being uninstalled, but goes back to one of before."""
+    with uninstalling(release) as (helm, job):
         with release.start(job["spec"]["template"]["spec"], "node-1") as switcher:
             switcher.until("waiting: ")
+        conditions = [{"type": kind, "status": "True"} for kind in ("FailureTarget", "Failed")]
+        status = {"startTime": "2026-11-26T00:00:00Z", "conditions": conditions}
+        release.patch(f"{JOBS}/{job['metadata']['name']}/status", {"status": status})
+        _, said = helm.communicate()
+        assert (helm.returncode, b"status: Failed" in said) == (1, True), said
     assert release.mode(WORKERS) == release.mode(SERVERS) == "uninstall"
-    with pytest.raises(build.BuildError, match=r"conflicts with .*gcp-sa-credential-provider"):
-        release.install(values)
-    release.install(values, "--force-conflicts")
+    # The right to switch went with the attempt.
+    assert f"{RELEASE}-uninstall" not in release.objects(f"{CORE}/serviceaccounts")
+    with pytest.raises(build.BuildError, match="has no deployed releases"):
+        release.install(values, "--force-conflicts")
+    with pytest.raises(build.BuildError, match=r"conflict with .*gcp-sa-credential-provider"):
+        release.helm("rollback", RELEASE, "1")
+    release.helm("rollback", RELEASE, "1", "--force-conflicts")
     assert release.mode(WORKERS) == release.mode(SERVERS) == "install"
+    release.install(values)
+
+
+def test_second_release(release: Release, values: Path) -> None:
+    """Is refused: each would take the other's entries off the nodes."""
+    with pytest.raises(build.BuildError, match="cannot be imported into the current release"):
+        release.helm("install", "second", CHART, f"--values={values}")
+    assert release.mode(WORKERS) == "install"
 
 
 def test_helm_test(release: Release) -> None:
@@ -407,6 +426,9 @@ def test_helm_test(release: Release) -> None:
     [pod] = [one for one in release.hooks() if one["kind"] == "Pod"]
     with release.start(pod["spec"], "node-1") as tester:
         tester.until("waiting: ")
+        slot = tester.api.call("GET", f"{LEASES}/{SLOT}")
+        with pytest.raises(Denied, match="403"):  # it looks on, and no more
+            tester.api.call("PUT", f"{LEASES}/{SLOT}", slot)
         release.rolled_out(WORKERS, 2, 2)
         release.rolled_out(SERVERS, 0, 0)
         assert tester.ends() == 0

@@ -91,6 +91,26 @@ def test_rollout_does_not_wait_for_who_is_gone(server: KubeObjects) -> None:
     assert time.now > lease.LEASE_SECONDS
 
 
+def test_rollout_after_an_outage(server: KubeObjects) -> None:
+    """Who is at work could not say so: what was seen before it counts no more."""
+    slot = lease.path(NAMESPACE, "slot-0")
+    server.put(slot, lease.taken({"metadata": {"name": "slot-0"}}, "node-2", lease.now()))
+    time = Time()
+
+    def away() -> None:
+        server.down = True
+
+    def back() -> None:
+        time.now = 2 * lease.LEASE_SECONDS
+        server.down = False
+
+    time.then = [away, back]
+    every = everywhere(server, time, "agent-workers", slots=("slot-0",))
+    every.seconds = every._give_up = 10 * lease.LEASE_SECONDS
+    assert every.wait_for_all() == DONE
+    assert time.now > 3 * lease.LEASE_SECONDS
+
+
 def test_rollout_in_vain(server: KubeObjects, capfd: pytest.CaptureFixture[str]) -> None:
     """Says what is missing and where to look."""
     server.put(WORKERS, daemon_set(2, 1))
@@ -116,11 +136,7 @@ def test_uninstall_switches_then_waits(server: KubeObjects) -> None:
     assert every.uninstall() == DONE
     assert patched == [WORKERS, servers]
     container = {"name": "agent", "env": [{"name": "MODE", "value": "uninstall"}]}
-    assert server.get(WORKERS)["spec"] == {
-        "template": {"spec": {"containers": [container]}},
-        # The Leases say whose turn it is. A node that is down is nobody's to wait for.
-        "updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}},
-    }
+    assert server.get(WORKERS)["spec"] == {"template": {"spec": {"containers": [container]}}}
 
 
 def test_uninstall_after_the_first_part_is_gone(server: KubeObjects) -> None:

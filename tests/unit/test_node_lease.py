@@ -148,6 +148,34 @@ def test_take_not_what_is_renewed(server: KubeObjects) -> None:
     assert holders(server) == ["node-1", "node-2"]
 
 
+@pytest.mark.parametrize("instead", [None, (500, b"{}")], ids=["silent", "without etcd"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_take_not_what_could_not_be_renewed(
+    server: KubeObjects, method: str, instead: tuple[int, bytes] | None
+) -> None:
+    """While the API server is away its holder is silent as well: a whole duration counts anew."""
+    for number in (1, 2):
+        assert slots(server, f"node-{number}").take()
+    clock = Clock()
+    third = slots(server, "node-3", clock)
+    assert not third.take()
+    clock.now = LEASE_SECONDS + 1.0
+
+    def away(asked: str, _path: str) -> None:
+        if asked == method:
+            server.instead = instead or (200, b"no JSON")
+
+    server.before = away
+    with pytest.raises((Unanswered, Denied)):
+        third.take()
+    server.before, server.instead = lambda _method, _path: None, None
+    assert not third.take()
+    clock.now += LEASE_SECONDS
+    assert not third.take()
+    clock.now += 1
+    assert third.take()
+
+
 def test_take_at_the_same_moment(server: KubeObjects) -> None:
     """The API server lets one have it; the other takes the next slot."""
     rival = slots(server, "node-2")
@@ -233,7 +261,8 @@ def test_slots_that_somebody_has_deleted(server: KubeObjects) -> None:
     assert slots(server, "node-2").holders() == ["node-1"]
     assert not slots(server, "node-2").take()
     server.delete(path("provider", "slot-1"))
-    with pytest.raises(Denied, match=r"Leases slot-0, slot-1: 404: none .* Fix: `helm upgrade`"):
+    said = r"Leases slot-0, slot-1: 404: none .* Fix: `helm upgrade` .* have it apply Leases too"
+    with pytest.raises(Denied, match=said):
         slots(server, "node-2").take()
 
 

@@ -193,7 +193,7 @@ class Agent:
         return self.slots.holder
 
     def _others_are_done(self) -> str | None:
-        left = rollout.pending_of(self.slots.api, self.slots.namespace, self.after, self._before_us)
+        left = rollout.pending_of(self.after, self._before_us)
         return f"the workers come first ({'; '.join(left)})" if left else None
 
     def _take(self) -> str | None:

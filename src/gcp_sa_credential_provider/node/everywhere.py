@@ -125,5 +125,5 @@ class Everywhere:
 
     def _pending(self) -> str | None:
         names = [name for name in self.names if name not in self._gone]
-        self._left = "; ".join(rollout.pending_of(self.api, self.namespace, names, self._slots))
+        self._left = "; ".join(rollout.pending_of(names, self._slots))
         return self._left or None

@@ -3,14 +3,14 @@
 Imports `api`. Rules: coordination.k8s.io/v1; the API server refuses an update whose resourceVersion
 is not the present one (409), so of two that take a slot one has it. As in client-go
 tools/leaderelection, no two clocks are compared: a slot has expired once it was seen unchanged for
-its whole duration by the clock of whoever wants it.
+its whole duration by the clock of whoever wants it, and the API server answered all the while.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gcp_sa_credential_provider.node.api import Api, Denied, Object
+from gcp_sa_credential_provider.node.api import Api, Denied, Object, Unanswered
 
 LEASE_SECONDS = 120
 """For which a holder may be silent."""
@@ -82,7 +82,8 @@ class Slots:
             raise Denied(
                 _GONE,
                 f"Leases {', '.join(self.names)}",
-                "none is there. Fix: `helm upgrade` with the same chart and values makes them anew",
+                "none is there. Fix: `helm upgrade` with the same chart and values makes them anew;"
+                " where something else applies the chart, have it apply Leases too",
             )
         self.others = tuple(sorted(filter(None, map(holder_of, leases))))
         ours = [lease for lease in leases if holder_of(lease) == self.holder]
@@ -95,11 +96,20 @@ class Slots:
         """Who is at work now, by name: the holders of slots that have not expired."""
         return sorted({holder_of(lease) for lease in self._there() if not self._is_free(lease)})
 
+    def call(self, method: str, path: str, body: Object | None = None) -> Object:
+        """As `Api.call`. While that fails, holders cannot renew: what was seen counts no more."""
+        try:
+            return self.api.call(method, path, body)
+        except (Unanswered, Denied) as error:
+            if not (isinstance(error, Denied) and error.status in (_CONFLICT, _GONE)):
+                self._seen.clear()
+            raise
+
     def _there(self) -> Iterator[Object]:
         """Those that nobody has deleted."""
         for name in self.names:
             try:
-                yield self.api.call("GET", path(self.namespace, name))
+                yield self.call("GET", path(self.namespace, name))
             except Denied as denied:
                 if denied.status != _GONE:
                     raise
@@ -142,7 +152,7 @@ class Slots:
         """The Lease that we had, as it is now; None where an upgrade made the slots fewer."""
         name = self.held["metadata"]["name"] if self.held else ""
         try:
-            return self.api.call("GET", path(self.namespace, name))
+            return self.call("GET", path(self.namespace, name))
         except Denied as denied:
             if denied.status != _GONE:
                 raise
@@ -153,7 +163,7 @@ class Slots:
 
     def _store(self, lease: Object) -> bool:
         try:
-            self.held = self.api.call("PUT", path(self.namespace, lease["metadata"]["name"]), lease)
+            self.held = self.call("PUT", path(self.namespace, lease["metadata"]["name"]), lease)
         except Denied as denied:
             if denied.status not in (_CONFLICT, _GONE):
                 raise

@@ -37,22 +37,16 @@ def pending(daemon_set: Object) -> str | None:
     return None
 
 
-def pending_of(api: Api, namespace: str, names: Iterable[str], slots: Slots) -> list[str]:
+def pending_of(names: Iterable[str], slots: Slots) -> list[str]:
     """What is not done yet, a text for each DaemonSet and one for slots. Raises as `Api.call`."""
-    found = {name: pending(api.call("GET", path(namespace, name))) for name in names}
+    found = {name: pending(slots.call("GET", path(slots.namespace, name))) for name in names}
     left = [f"{name}: {text}" for name, text in found.items() if text]
     busy = slots.holders()
     return [*left, f"at work: {', '.join(busy)}"] if busy else left
 
 
 def switch(api: Api, namespace: str, name: str, mode: str) -> None:
-    """Have a DaemonSet's pods replaced by such of another mode. Raises as `Api.call`.
-
-    All at once, since slots say whose turn it is: a node that is down has a pod that is not ready,
-    and its controller would replace no other for it.
-    """
+    """Have a DaemonSet's pods replaced by such of another mode. Raises as `Api.call`."""
     container = {"name": CONTAINER, "env": [{"name": MODE, "value": mode}]}
-    template = {"spec": {"containers": [container]}}
-    at_once = {"rollingUpdate": {"maxUnavailable": "100%"}}
-    body = {"spec": {"template": template, "updateStrategy": at_once}}
+    body = {"spec": {"template": {"spec": {"containers": [container]}}}}
     api.call("PATCH", path(namespace, name), body, STRATEGIC_MERGE)

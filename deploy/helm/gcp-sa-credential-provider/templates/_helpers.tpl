@@ -144,7 +144,8 @@ spec:
   updateStrategy:
     type: RollingUpdate
     rollingUpdate:
-      maxUnavailable: {{ len .slots }}
+      # Leases say whose turn it is; a node that is down or failed holds up no other's pod.
+      maxUnavailable: 100%
   template:
     metadata:
       labels:
@@ -162,8 +163,9 @@ spec:
       hostPID: true
       hostNetwork: {{ $root.Values.hostNetwork }}
       enableServiceLinks: false
-      # A change that is under way is completed: restart and health checks of the kubelet.
-      terminationGracePeriodSeconds: 600
+      # A change that is under way is completed: restart and health checks of the kubelet, and the
+      # way back. As long as the control plane's Lease.
+      terminationGracePeriodSeconds: 1500
       nodeSelector:
         kubernetes.io/os: linux
         {{- with .group.nodeSelector }}
