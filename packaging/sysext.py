@@ -1,12 +1,13 @@
 """Build dist/NAME-VERSION-sysext-ARCH.raw and .tar: `python packaging/sysext.py`.
 
 A system extension for systemd (Flatcar and others with a read-only /usr): a squashfs image, and
-the same tree as a folder in a tar file. Needs packaging/static on the path, and mksquashfs 4.5.
+the same tree as a folder in a tar file. Needs packaging/static on the path, and sqfstar 4.5.
 Rules: systemd-sysext(8), os-release(5). `ID=_any` (systemd 252): a static program needs nothing of
 the host. Both have to be called NAME, NAME.raw where they are put, for the name of their release
 file is compared.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def image(files: list[File]) -> bytes:
             ["sqfstar", *plain, *top, *same, "-quiet", "-no-progress", made],
             input=tree.archive(files),
             stdout=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"]},  # SOURCE_DATE_EPOCH is refused beside -mkfs-time
             check=True,
         )
         return made.read_bytes()

@@ -5,7 +5,6 @@ the user's cache; after that a change of our own code costs one link.
 """
 
 import argparse
-import fcntl
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ import notices
 import openssl
 from link import Parts, link
 from pins import ARCHES, ROOT, cache, key
-from steps import BuildError, say
+from steps import BuildError, locked, say
 from toolchain import toolchain
 
 JOBS = 2
@@ -29,31 +28,28 @@ def build(arches: list[str], *, twice: bool = False) -> None:
     `twice`: link a second time, from another folder, and compare.
     """
     work = cache() / key()
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds of the same pins would trip over each other
-        # What runs here, to freeze with; it is also the native architecture's own library.
-        native = cpython.build(toolchain("amd64", work), work, JOBS, None)
-        builder = cpython.builder_of(native.build)
-        for arch in arches:
-            started = time.monotonic()
-            tools = toolchain(arch, work)
-            python = native if arch == "amd64" else cpython.build(tools, work, JOBS, builder)
-            tls = openssl.build(tools, work, JOBS)
-            parts = Parts(tools=tools, python=python, openssl=tls, work=work / arch / "link")
-            found = notices.read(python.source, tls.source, tools.zig)
-            target = link(parts, builder, found)
-            if twice:
-                first = target.read_bytes()
-                with tempfile.TemporaryDirectory() as other:
-                    link(replace(parts, work=Path(other) / "elsewhere"), builder, found)
-                if target.read_bytes() != first:
-                    raise BuildError(f"{target.name}: a second link gave other bytes")
-                say(f"{target.name}: the same bytes from two folders")
-            say(
-                f"{target.relative_to(ROOT)}: {target.stat().st_size} bytes, "
-                f"{time.monotonic() - started:.0f} s"
-            )
+    # What runs here, to freeze with; it is also the native architecture's own library.
+    native = cpython.build(toolchain("amd64", work), work, JOBS, None)
+    builder = cpython.builder_of(native.build)
+    for arch in arches:
+        started = time.monotonic()
+        tools = toolchain(arch, work)
+        python = native if arch == "amd64" else cpython.build(tools, work, JOBS, builder)
+        tls = openssl.build(tools, work, JOBS)
+        parts = Parts(tools=tools, python=python, openssl=tls, work=work / arch / "link")
+        found = notices.read(python.source, tls.source, tools.zig)
+        target = link(parts, builder, found)
+        if twice:
+            first = target.read_bytes()
+            with tempfile.TemporaryDirectory() as other:
+                link(replace(parts, work=Path(other) / "elsewhere"), builder, found)
+            if target.read_bytes() != first:
+                raise BuildError(f"{target.name}: a second link gave other bytes")
+            say(f"{target.name}: the same bytes from two folders")
+        say(
+            f"{target.relative_to(ROOT)}: {target.stat().st_size} bytes, "
+            f"{time.monotonic() - started:.0f} s"
+        )
 
 
 def main() -> int:
@@ -67,7 +63,8 @@ def main() -> int:
     if unknown:
         parser.error(f"no architecture {', '.join(unknown)}; there are {', '.join(ARCHES)}")
     try:
-        build(arches, twice=given.twice)
+        with locked():
+            build(arches, twice=given.twice)
     except BuildError as error:
         sys.stderr.write(f"static: {error}\n")
         return 1

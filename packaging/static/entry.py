@@ -21,7 +21,7 @@ def main() -> None:
     except ModuleNotFoundError as error:  # of a command for an operator's own machine
         sys.stderr.write(
             f"gcp-sa-credential-provider: the module {error.name} is not in the static file. Fix:"
-            " run this command where you have installed it: pip install"
-            " 'gcp-sa-credential-provider[setup,emulator]'\n"
+            " run this command on your own machine; in a checkout of this project: pip install"
+            " '.[setup,emulator]'\n"
         )
         sys.exit(2)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from libraries import libraries, wheel
+from libraries import libraries
 from pins import Pin, epoch, pins
 from sources import fetch, series
 from toolchain import musl_version
@@ -116,11 +116,7 @@ def _of(pin: Pin, name: str, text: str, patches: list[str] | None = None) -> Com
 
 
 def _in_wheel(pin: Pin, ending: str) -> str:
-    return _text(fetch(pin)[0], ending)
-
-
-def _text(path: Path, ending: str) -> str:
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(fetch(pin)[0]) as archive:
         name = next(name for name in archive.namelist() if name.endswith(ending))
         return archive.read(name).decode()
 
@@ -161,7 +157,7 @@ def read(python: Path, openssl: Path, zig: Path) -> Notices:
                 _in_wheel(known["ca-bundle"], "licenses/LICENSE"),
             ),
             *(
-                _of(pin, pin.package, _text(wheel(pin), "licenses/LICENSE"))
+                _of(pin, pin.package, _in_wheel(pin, "licenses/LICENSE"))
                 for pin in libraries().values()
             ),
         )

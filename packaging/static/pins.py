@@ -16,6 +16,7 @@ ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}  # Go's and OCI's names -> the 
 # What CPython, OpenSSL and the way to build them depend on; the rest only enters the last link.
 _RECIPE = (
     "sources.py",
+    "steps.py",
     "toolchain.py",
     "openssl.py",
     "cpython.py",

@@ -19,7 +19,7 @@ import link
 import notices
 from pins import HERE, ROOT, cache, key, pins
 from sources import unpack
-from steps import BuildError, once, run
+from steps import BuildError, locked, once, run
 from toolchain import toolchain
 
 OUT = ROOT / "build" / "static-asan"
@@ -123,7 +123,8 @@ def main() -> int:
     parser.add_argument("--fault", action="store_true", help="prove that a fault is reported")
     given = parser.parse_args()
     try:
-        program = build(malloc=given.malloc, fault=given.fault)
+        with locked():
+            program = build(malloc=given.malloc, fault=given.fault)
         if given.fault:
             prove(program)
         print(program)

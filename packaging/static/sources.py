@@ -1,8 +1,8 @@
 """Get the pinned files, prove that they are those, unpack and patch them.
 
 A file comes from the folder GCP_SA_SOURCES, or by the ordinary client of the archive that holds
-it. Debian's archive is asked with a source list, state and cache of our own, all in the build's
-cache: nothing of the machine's own apt is read or changed but its keyring.
+it, as the machine has it set up: its mirrors, proxies and logins. apt-get has a source list, state
+and cache of its own in the build's cache, so that nothing of the machine's is changed.
 """
 
 import hashlib
@@ -17,7 +17,22 @@ from pathlib import Path
 from pins import File, Pin, cache, manifest
 from steps import BuildError, once, run, say
 
-_CHUNK = 1 << 20
+_STANZA = "Types: deb-src\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {keyring}\n"
+# Read after the machine's own configuration. Hooks of the machine have no business with our lists.
+_APT = """\
+Dir::Etc::sourcelist "{root}/pinned.sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::State "{root}/state";
+Dir::State::lists "lists";
+Dir::State::status "/dev/null";
+Dir::Cache "{root}/cache";
+APT::Sandbox::User "";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+"""
+# For the static file's CPython, which is not the one that this runs under.
+_WHEEL = "--python-version=3.13 --implementation=cp --platform=manylinux2014_x86_64".split()
 
 
 def sha256(path: Path) -> str:
@@ -55,54 +70,56 @@ def _one(pin: Pin, file: File) -> Path:
 
 
 def _missing(pin: Pin, file: File, why: str) -> BuildError:
+    place = f"It is {pin.upstream}"
+    if pin.origin == "debian":
+        place = f"It is at https://snapshot.debian.org/package/{pin.package}/{pin.revision}/"
+        if file == pin.source:
+            place += f", and as {pin.upstream}"
     return BuildError(
-        f"{file.file}: not to be had from {pin.origin} ({why}). Fix: put the file (SHA-256 "
-        f"{file.sha256}; {pin.upstream}) into a folder and set GCP_SA_SOURCES to it"
+        f"{file.file}: not to be had from {pin.origin}: {why}\n"
+        f"Fix: put it under this name (SHA-256 {file.sha256}) into a folder, and set"
+        f" GCP_SA_SOURCES to that. {place}"
     )
 
 
-def _archive() -> str | None:
-    """Where this machine gets Debian's packages; the security archive stands beside it."""
+def _archive(label: str, usual: str) -> str:
+    """Where this machine gets packages of an archive of Debian's; where it does not, the usual."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+        [*command, "Origin: Debian", f"Label: {label}"],
         capture_output=True,
         text=True,
         check=False,
     ).stdout.split()
-    return next((uri.rstrip("/") for uri in listed if uri.rstrip("/").endswith("/debian")), None)
+    return next(iter(listed), usual)
 
 
 def _debian(pin: Pin, file: File) -> Path:
     if shutil.which("apt-get") is None:
-        raise _missing(pin, file, "there is no apt-get here")
+        raise _missing(pin, file, "no apt-get on PATH")
     root = cache() / "apt"
-    for folder in ("etc/apt/apt.conf.d", "state/lists/partial", "cache/archives/partial", "got"):
+    for folder in ("state/lists/partial", "cache/archives/partial", "got"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     settings = manifest()["debian"]
-    stanza = "Types: deb-src\nURIs: {}\nSuites: {}\nComponents: main\nSigned-By: {}\n"
-    archive = _archive()
-    if archive is None:
-        raise _missing(pin, file, "no archive of Debian is among this machine's package sources")
-    (root / "etc/apt/sources.list.d").mkdir(exist_ok=True)
-    (root / "etc/apt/sources.list.d/pinned.sources").write_text(
-        stanza.format(archive, " ".join(settings["suites"]), settings["keyring"])
-        + "\n"
-        + stanza.format(f"{archive}-security", " ".join(settings["security"]), settings["keyring"])
-    )
+    stanzas = [
+        _STANZA.format(
+            uri=_archive(archive["label"], archive["usual"]),
+            suites=" ".join(archive["suites"]),
+            keyring=settings["keyring"],
+        )
+        for archive in settings["archives"]
+    ]
+    (root / "pinned.sources").write_text("\n".join(stanzas))
     configuration = root / "apt.conf"
-    configuration.write_text(
-        f'Dir "{root}";\nDir::Etc "etc/apt";\nDir::State "state";\nDir::Cache "cache";\n'
-        'Dir::State::status "/dev/null";\nAPT::Sandbox::User "";\n'
-    )
-    env = {"APT_CONFIG": str(configuration)}
-    log = root / "log"
+    configuration.write_text(_APT.format(root=root))
+    apt: list[str | Path] = ["apt-get", "--config-file", configuration]
+    # No dpkg-source: what is downloaded is unpacked here, patch by patch.
+    source = ["source", "--download-only", f"{pin.package}={pin.revision}"]
     try:
-        run(["apt-get", "update"], log=log, env=env)
-        # No dpkg-source: what is downloaded is unpacked here, patch by patch.
-        wanted = f"{pin.package}={pin.revision}"
-        run(["apt-get", "source", "--download-only", wanted], log=log, cwd=root / "got", env=env)
+        run([*apt, "update"], log=root / "log", env=os.environ)
+        run([*apt, *source], log=root / "log", cwd=root / "got", env=os.environ)
     except BuildError as error:
-        raise _missing(pin, file, f"{wanted} failed") from error
+        raise _missing(pin, file, str(error)) from error
     return root / "got" / file.file
 
 
@@ -112,11 +129,11 @@ def _pypi(pin: Pin, file: File) -> Path:
     requirement = into / f"{pin.package}.txt"
     requirement.write_text(f"{pin.package}=={pin.version} --hash=sha256:{file.sha256}\n")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
-    options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(into)]
+    options = [*_WHEEL, "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(into)]
     try:
-        run([*pip, *options, "--requirement", requirement], log=into / "log")
+        run([*pip, *options, "--requirement", requirement], log=into / "log", env=os.environ)
     except BuildError as error:
-        raise _missing(pin, file, "pip download failed") from error
+        raise _missing(pin, file, str(error)) from error
     return into / file.file
 
 

@@ -1,13 +1,19 @@
 """One step of the build: said when it begins and ends, logged, and done only once."""
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pins import cache
+
 _TAIL = 30  # lines of a log that are shown when a step fails
+# All that a step knows of the caller. CFLAGS and the like would end in what is kept for others.
+_CALLERS = ("PATH", "HOME", "TMPDIR")
 
 
 class BuildError(Exception):
@@ -18,6 +24,20 @@ def say(text: str) -> None:
     """A line of progress."""
     sys.stderr.write(f"static: {text}\n")
     sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """The cache, for one build at a time: they would trip over each other's files."""
+    lock = cache() / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another build is under way, which this one waits for ({lock})")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def once(done: Path, what: str, do: Callable[[], None]) -> None:
@@ -39,7 +59,12 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a step's program at low priority, its output into `log`. Raises BuildError."""
+    """Run a step's program at low priority, its output into `log`. Raises BuildError.
+
+    `env` is added to the little that a step knows; what fetches is given all of `os.environ`, for
+    proxies and logins.
+    """
+    callers = {name: os.environ[name] for name in _CALLERS if name in os.environ}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         out.write(f"$ {' '.join(map(str, command))}\n".encode())
@@ -47,7 +72,7 @@ def run(
         done = subprocess.run(
             ["nice", "-n", "10", *command],
             cwd=cwd,
-            env={**os.environ, "LC_ALL": "C", "TZ": "UTC", **(env or {})},
+            env={**callers, **(env or {}), "LC_ALL": "C", "TZ": "UTC"},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -130,8 +130,8 @@ def test_without_the_extra(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "gcp-sa-credential-provider emulate: the module hypercorn is missing. Fix: pip install"
-        " 'gcp-sa-credential-provider[emulator]'\n"
+        "gcp-sa-credential-provider emulate: the module hypercorn is missing. Fix: in a checkout"
+        " of this project: pip install '.[emulator]'\n"
     )
 
 

@@ -172,7 +172,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
     assert (process.returncode, process.stdout) == (2, "")
     assert re.fullmatch(
         r"gcp-sa-credential-provider demo: the Python module \w+ is not installed\."
-        r" Fix: pip install 'gcp-sa-credential-provider\[emulator\]'\n",
+        r" Fix: in a checkout of this project: pip install '\.\[emulator\]'\n",
         process.stderr,
     )
 

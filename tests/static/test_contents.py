@@ -111,8 +111,8 @@ def test_help_names_what_is_in_it(static_plugin: Launcher) -> None:
     assert (ended.code, ended.stdout) == (2, b"")
     assert ended.stderr == (
         b"gcp-sa-credential-provider setup: this form of the program does not have it."
-        b" Fix: install the Python package on your own machine:"
-        b" pip install 'gcp-sa-credential-provider[setup]'\n"
+        b" Fix: install the Python package on your own machine, in a checkout of this project:"
+        b" pip install '.[setup]'\n"
     )
 
 

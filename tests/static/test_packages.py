@@ -317,6 +317,7 @@ def test_same_bytes_again(tmp_path: Path, made: str, name: str) -> None:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{PACKAGING}:{PACKAGING / 'static'}",
+            "SOURCE_DATE_EPOCH": "1",
             "TMPDIR": str(tmp_path),
             "TZ": "Asia/Tokyo",
         },

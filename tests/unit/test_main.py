@@ -109,4 +109,7 @@ def test_a_missing_extra_is_named(
     monkeypatch.setattr(cli, "_module", lambda _: Lacking)
     assert cli.main(["demo"]) == 2
     err = capsys.readouterr().err
-    assert "the Python module yaml is not installed. Fix: pip install" in err
+    assert err.endswith(
+        "the Python module yaml is not installed. Fix: in a checkout of this project: pip install"
+        " '.[emulator]'\n"
+    )

@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=Path,
         metavar="FILE",
-        help="keep all resources here; once it exists, its resources replace those of --config",
+        help="keep all resources here; once it holds any, they replace those of --config",
     )
     parser.add_argument(
         "--images",
@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         if library == "gcp_sa_credential_provider":
             raise
         print(
-            f"gcp-sa-credential-provider emulate: the module {library} is missing. Fix: pip"
-            " install 'gcp-sa-credential-provider[emulator]'",
+            f"gcp-sa-credential-provider emulate: the module {library} is missing. Fix: in a"
+            " checkout of this project: pip install '.[emulator]'",
             file=sys.stderr,
         )
         return 1

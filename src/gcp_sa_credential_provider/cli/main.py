@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command that `argv` names. Returns the exit code; usage errors exit 2."""
     named = next((word for word in argv if not word.startswith("-")), None)
     if named in COMMANDS and not _has(named):
-        fix = f"install the Python package on your own machine: {_pip(named)}"
+        fix = f"install the Python package on your own machine, {_pip(named)}"
         sys.stderr.write(
             f"gcp-sa-credential-provider {named}: this form of the program does not have it."
             f" Fix: {'use the static file' if named == 'node' else fix}\n"
@@ -112,7 +112,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _pip(command: str | None) -> str:
-    return f"pip install 'gcp-sa-credential-provider[{_EXTRAS.get(str(command), 'setup')}]'"
+    extra = _EXTRAS.get(str(command), "setup")
+    return f"in a checkout of this project: pip install '.[{extra}]'"
 
 
 def _run(argv: Sequence[str], named: str | None) -> int:
