@@ -1,11 +1,11 @@
 """`setup` as a process, against an API server over real TLS: what it writes and refuses."""
 
-import base64
 import json
 import os
 import re
 import socket
 import subprocess
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, get_args
 
@@ -149,6 +149,31 @@ def test_what_is_there_is_not_changed_unasked(setup: Setup, cluster: ApiServer) 
         'kubernetes: "1.34"\n    cacheType', 'kubernetes: "1.35"\n    cacheType'
     )
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "former",
+    [
+        '{"keys": [{"kty": "RSA", "kid": "a", "n": "AQ", "e": "AQAB", "d": "the-scalar"}]}\n',
+        "-----BEGIN EC PRIVATE KEY-----\nthe-scalar\n",
+    ],
+    ids=["JWKS", "PEM"],
+)
+def test_a_private_key_that_is_replaced_is_not_shown(
+    setup: Setup, cluster: ApiServer, former: str
+) -> None:
+    """Where the cluster's key set belongs: the diff would quote it."""
+    setup(cluster.kubeconfig(), *SAID)
+    file = setup.folder / "east.jwks.json"
+    public = file.read_bytes()
+    file.write_text(former)
+    for words, code in (((), 2), (("--yes", "--dry-run"), 0), (("--yes",), 0)):
+        ended = setup(cluster.kubeconfig(), "--name", "east", *words)
+        assert (ended.code, b"the-scalar" in ended.stdout + ended.stderr) == (code, False)
+        assert (
+            f"east.jwks.json: replaced, {len(former)} bytes, not shown\n".encode() in ended.stdout
+        )
+    assert file.read_bytes() == public
 
 
 def test_a_second_cluster(setup: Setup, cluster: ApiServer) -> None:
@@ -385,31 +410,36 @@ def test_nobody_listens(setup: Setup, cluster: ApiServer) -> None:
     assert "Connection refused" in text
 
 
-def test_an_embedded_client_key_touches_no_disk(setup: Setup, cluster: ApiServer) -> None:
-    """It is used, though there is no place for a temporary file."""
+def plugin(folder: Path, **credential: str) -> dict[str, Any]:
+    """The `exec` of a user whose credential plugin gives this."""
+    version = "client.authentication.k8s.io/v1"
+    answer = {"apiVersion": version, "kind": "ExecCredential", "status": credential}
+    file = folder / "plugin"
+    file.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(answer)}\nEND\n")
+    file.chmod(0o755)
+    return {"apiVersion": version, "command": str(file)}
+
+
+@pytest.mark.parametrize("by_plugin", [False, True])
+def test_a_client_key(setup: Setup, cluster: ApiServer, *, by_plugin: bool) -> None:
+    """Embedded or from a credential plugin: it is used."""
     made = cluster.client("somebody")
     (chain,) = made.cert_chain_pems
-    embedded: dict[str, Any] = {
-        "client-certificate-data": base64.b64encode(chain.bytes()).decode(),
-        "client-key-data": base64.b64encode(made.private_key_pem.bytes()).decode(),
-    }
-    nowhere = str(setup.folder / "nowhere")
-    ended = setup(cluster.kubeconfig(**embedded), *SAID, TMPDIR=nowhere)
+    pair = chain.bytes(), made.private_key_pem.bytes()
+    certificate, key = (part.decode() for part in (pair if by_plugin else map(b64encode, pair)))
+    user: dict[str, Any] = (
+        {"exec": plugin(cluster.folder, clientCertificateData=certificate, clientKeyData=key)}
+        if by_plugin
+        else {"client-certificate-data": certificate, "client-key-data": key}
+    )
+    ended = setup(cluster.kubeconfig(**user), *SAID)
     assert (ended.code, ended.stderr) == (0, b"")
     assert cluster.clients == {"somebody"}
 
 
 def test_a_credential_plugin(setup: Setup, cluster: ApiServer) -> None:
     """Its token is sent, and shown nowhere."""
-    plugin = cluster.folder / "plugin"
-    credential = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "kind": "ExecCredential",
-        "status": {"token": TOKEN},
-    }
-    plugin.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(credential)}\nEND\n")
-    plugin.chmod(0o755)
-    execution = {"apiVersion": credential["apiVersion"], "command": str(plugin)}
+    execution = plugin(cluster.folder, token=TOKEN)
     assert setup(cluster.kubeconfig(exec=execution), *SAID).code == 0
     assert {authorization for _, _, authorization in cluster.asked} == {f"Bearer {TOKEN}"}
 

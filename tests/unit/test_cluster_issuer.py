@@ -65,6 +65,31 @@ def test_files_that_are_something_else(tmp_path: Path, content: bytes, said: str
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_private_key_is_not_quoted(tmp_path: Path, encoding: str) -> None:
+    """Given in place of a document: a short one would be in the message with its first bytes."""
+    pem = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIPRIVATE\n-----END EC PRIVATE KEY-----\n"
+    files = saved(tmp_path, pem.encode(encoding), b"{}")
+    with pytest.raises(BadInput) as caught:
+        from_files(*files)
+    assert str(caught.value) == (
+        f"{files[0]}: holds a PRIVATE key. Fix: save what `kubectl get --raw` prints; if the file"
+        " is a copy of the key, delete it"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"d": "PRIVATE", "kty": "EC"', b'[{"d": "PRIVATE"}]', b'\xef\xbb\xbf{"d":"PRIVATE'],
+)
+def test_nothing_of_a_json_text_is_quoted(tmp_path: Path, content: bytes) -> None:
+    """Cut, or of another kind, it may be a private key all the same."""
+    files = saved(tmp_path, content, b"{}")
+    with pytest.raises(BadInput, match="is no JSON object") as caught:
+        from_files(*files)
+    assert "PRIVATE" not in str(caught.value)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         BadInput, match=r"cannot be read \(No such file or directory\)\. Fix: name the"

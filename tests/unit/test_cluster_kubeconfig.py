@@ -1,5 +1,9 @@
 """What is refused of a kubeconfig, and that no message quotes its secrets."""
 
+import base64
+import json
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +256,40 @@ def test_credential_plugin(tmp_path: Path, capfd: pytest.CaptureFixture[str], na
     assert said in text
     assert text.endswith("Fix: install it from https://example.com")
     assert capfd.readouterr() == ("", "")
+
+
+def embedded(_: Path) -> dict[str, Any]:
+    """A user with certificate and key in the kubeconfig."""
+    return {
+        "client-certificate-data": base64.b64encode(b"certificate").decode(),
+        "client-key-data": base64.b64encode(SECRET.encode()).decode(),
+    }
+
+
+def from_plugin(folder: Path) -> dict[str, Any]:
+    """One whose credential plugin gives both."""
+    version = "client.authentication.k8s.io/v1"
+    given = {"clientCertificateData": "certificate", "clientKeyData": SECRET}
+    answer = folder / "answer.json"
+    answer.write_text(
+        json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": given})
+    )
+    return {"exec": {"apiVersion": version, "command": "/bin/cat", "args": [str(answer)]}}
+
+
+@pytest.mark.parametrize("user", [embedded, from_plugin])
+def test_a_client_key_is_in_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: Callable[[Path], dict[str, Any]]
+) -> None:
+    """A process that is killed leaves none behind, and one that ends no open one."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with connect(str(kubeconfig(tmp_path, user=user(tmp_path))), None, 1.0) as api:
+        file = Path(api._client.configuration.key_file)
+        assert file.read_text() == SECRET
+        assert list(temporary.iterdir()) == []
+    assert not file.exists()
 
 
 def test_missing_plugin(tmp_path: Path) -> None:

@@ -215,6 +215,13 @@ def test_tokens_are_masked(secret: str) -> None:
     assert recognise(line) == Recognised("ANSWER-HTML", {"said": "page: [REDACTED] end"})
 
 
+@pytest.mark.parametrize("kind", ["", "EC ", "RSA ", "ENCRYPTED "])
+def test_a_private_key_is_masked(kind: str) -> None:
+    """To the end of the text, whatever its lines are."""
+    text = f"error: -----BEGIN {kind}PRIVATE KEY-----\nMHcCAQEE\nIOzSEC\n-----END"
+    assert masked(text) == "error: [REDACTED]"
+
+
 def test_password_of_a_proxy_is_masked() -> None:
     """A URL's user and password go, its host stays."""
     for password in ("pass", "p@ss", "pass@"):

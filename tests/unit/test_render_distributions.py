@@ -1,6 +1,7 @@
 """render/distributions: what holds for every distribution, minor and form."""
 
 import argparse
+import re
 import shlex
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 from gcp_sa_credential_provider.cli import node
 from gcp_sa_credential_provider.fleet.model import Distribution
-from gcp_sa_credential_provider.render import kubelet
+from gcp_sa_credential_provider.render import distributions, kubelet
 from gcp_sa_credential_provider.version import VERSION
 from kubelet.rendered_configs import found
 from unit.node_groups import DISTRIBUTIONS, FORMS, cluster, files
@@ -19,6 +20,7 @@ ONE_FILE_ONLY = {"talos", "openshift"}
 """Their kubelets' flags belong to the system."""
 PLATFORM_ENTRIES = {"eks", "openshift"}
 GATE = "KubeletServiceAccountTokenForCredentialProviders"
+BY_HAND = ("k3s", "rke2", "kubeadm", "kubelet", "k0s", "microk8s")
 ALL = pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 ALL_FORMS = pytest.mark.parametrize(("minor", "directory"), FORMS)
 
@@ -112,7 +114,8 @@ def test_aks_at_1_33_is_not_for_the_hand() -> None:
     entry = "Add the entry of `credential-provider-config.yaml` to `providers` of"
     assert (entry in older, entry in newer) == (False, True)
     assert "node install --config credential-provider-config.yaml\n" in older
-    assert "1. `gcp-sa-credential-provider node uninstall`" in older
+    program = f"./gcp-sa-credential-provider-{VERSION}-linux-amd64"
+    assert f"1. `{program} node uninstall`, with the same file." in older
 
 
 @pytest.mark.parametrize("distribution", ["k3s", "rke2", "kubeadm", "kubelet", "flatcar"])
@@ -167,7 +170,7 @@ def test_the_installer_where_it_can_do_it_all(
     made = files(cluster(distribution, directory=directory))
     parser = argparse.ArgumentParser()
     node.add(parser)
-    before = "gcp-sa-credential-provider node "
+    before = f"./gcp-sa-credential-provider-{VERSION}-linux-amd64 node "
     lines = made["README.md"].splitlines()
     first, second = (
         parser.parse_args(shlex.split(line.removeprefix(before)))
@@ -180,12 +183,29 @@ def test_the_installer_where_it_can_do_it_all(
     assert kubelet.PLUGIN in made[str(first.config)]
 
 
-@pytest.mark.parametrize("distribution", ["k3s", "rke2", "kubeadm", "kubelet", "k0s", "microk8s"])
+@pytest.mark.parametrize("distribution", BY_HAND)
 def test_programs_for_every_architecture(distribution: Distribution) -> None:
     """By the names that a build gives them."""
     readme = files(cluster(distribution))["README.md"]
     names = [f"`gcp-sa-credential-provider-{VERSION}-linux-{one}`" for one in ("amd64", "arm64")]
     assert f"| the static file, {' or '.join(names)} | " in readme
+
+
+@pytest.mark.parametrize("architectures", [("amd64", "arm64"), ("arm64",)])
+def test_the_installer_is_called_as_it_is_built(architectures: tuple[str, ...]) -> None:
+    """A fresh node has no command of the plain name."""
+    made = cluster("k3s")
+    group = made.nodes[0].model_copy(update={"architectures": architectures})
+    readme = distributions.files(made, group)["README.md"]
+    program = f"./gcp-sa-credential-provider-{VERSION}-linux-{architectures[0]}"
+    assert re.findall(r"(\S+) node install\b", readme) == [program, program]
+
+
+@pytest.mark.parametrize("distribution", sorted({*DISTRIBUTIONS} - {NOTHING_FOR}))
+def test_where_the_program_comes_from(distribution: Distribution) -> None:
+    """It is not rendered."""
+    readme = files(cluster(distribution))["README.md"]
+    assert "`make static` in a checkout of this project" in readme
 
 
 @pytest.mark.parametrize("distribution", ["talos", "openshift", "bottlerocket", "aks", "kind"])

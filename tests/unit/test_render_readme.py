@@ -9,6 +9,7 @@ import pytest
 
 from gcp_sa_credential_provider.fleet.plan import Decision, Plan
 from gcp_sa_credential_provider.render import files, readme
+from gcp_sa_credential_provider.version import VERSION
 from unit import plans
 
 
@@ -147,6 +148,19 @@ def test_the_charts_command(plan: Plan) -> None:
         assert words[1:4] == ["--kube-context=CONTEXT", "upgrade", "--install"]
         assert "CHECKOUT/deploy/helm/gcp-sa-credential-provider" in words
     assert "CHECKOUT is" in section(readme.text(plan), "3. Nodes")
+
+
+def test_the_charts_image_is_there_before_the_chart(plan: Plan) -> None:
+    """Built, and brought to where the chart's command has nodes look for it."""
+    lines = commands(section(readme.text(plan), "3. Nodes"))
+    assert lines[0] == "make --directory=CHECKOUT image"
+    copy = shlex.split(lines[1])
+    assert copy[:3] == ["skopeo", "copy", "--all"]
+    archive = f"CHECKOUT/dist/gcp-sa-credential-provider-{VERSION}-image.tar:{VERSION}"
+    assert copy[3] == f"oci-archive:{archive}"
+    (repository,) = {word for line in lines[2:] for word in shlex.split(line) if "REGISTRY" in word}
+    assert copy[4:] == [f"docker://{repository.removeprefix('--set=image.repository=')}:{VERSION}"]
+    assert all(line.startswith("helm ") for line in lines[2:])
 
 
 def test_nodes_that_cannot_be_set_up(tmp_path: Path) -> None:

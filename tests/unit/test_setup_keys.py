@@ -11,7 +11,7 @@ from gcp_sa_credential_provider.cluster.failure import ClusterFailure
 from gcp_sa_credential_provider.cluster.issuer import Issuer
 from gcp_sa_credential_provider.demo.issuer import Issuer as Signer
 from gcp_sa_credential_provider.fleet.model import KeySource
-from gcp_sa_credential_provider.setup.keys import choose, taken
+from gcp_sa_credential_provider.setup.keys import choose, may_be_shown, taken
 
 EKS = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
 AKS = "https://westeurope.oic.prod-aks.azure.com/tenant/id/"
@@ -113,6 +113,24 @@ def test_usable_beside_unusable() -> None:
     fetched = taken(issuer(present, key(ec.SECP384R1())), "fetched")
     assert fetched.keys == ()
     assert len(fetched.left_out) == 1
+
+
+def test_which_former_key_sets_are_shown() -> None:
+    """As `setup` writes them, and nothing else: another may hold what nobody is to see."""
+    text = taken(issuer(key(ec.SECP256R1()) | {"alg": "ES256"}), "uploaded").text
+    assert may_be_shown(None)
+    assert may_be_shown(text)
+    document = json.loads(text)
+    (one,) = document["keys"]
+    for other in (
+        {"keys": [one | {"d": "AQ"}]},
+        {"keys": [one, one | {"kid": "a", "private": "AQ"}]},
+        document | {"d": "AQ"},
+        {"issuer": K3S},
+    ):
+        assert not may_be_shown(json.dumps(other, indent=2) + "\n")
+    assert not may_be_shown("")
+    assert not may_be_shown(text + "-----BEGIN PRIVATE KEY-----\n")
 
 
 def test_more_keys_than_can_be_uploaded() -> None:

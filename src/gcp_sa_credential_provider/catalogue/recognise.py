@@ -30,6 +30,7 @@ _SECRETS = re.compile(
     r"|ya29\.[A-Za-z0-9._~+/=-]+"
     r"|(?i:\b(?:bearer|basic) +)[A-Za-z0-9._~+/=-]{16,}"
     r"|(?<=://)[^/\s]+(?=@)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*)"
 )
 
 

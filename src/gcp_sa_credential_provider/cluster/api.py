@@ -19,6 +19,7 @@ import yaml
 from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import OpenApiException
+from kubernetes.config import kube_config
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
@@ -60,6 +61,7 @@ def connect(path: str, context: str | None, seconds: float) -> Iterator["Api"]:
         chosen = kubeconfig.choose(path, lists, current, context)
         for part in (chosen.cluster, chosen.user):
             kubeconfig.into_memory(part, stack, chosen.where)
+        _without_files(stack)
         configuration = Configuration()
         try:
             # The client's loader has no types; what it fills in is checked below and by requests.
@@ -72,6 +74,20 @@ def connect(path: str, context: str | None, seconds: float) -> Iterator["Api"]:
         if "exec" in chosen.user and not (configuration.api_key or configuration.cert_file):
             raise kubeconfig.plugin_failed(chosen.where, chosen.user["exec"], told)
         yield Api(chosen, configuration, seconds)
+
+
+def _without_files(stack: contextlib.ExitStack) -> None:
+    """Keep in memory what a credential plugin gives, now and when the client runs it again."""
+    if not kubeconfig.HAS_MEMORY:
+        return
+    name = "_create_temp_file_with_content"  # the client has no other place to step in
+    stack.callback(setattr, kube_config, name, getattr(kube_config, name))
+
+    def kept(content: str | bytes, *_: object, **__: object) -> str:
+        octets = content.encode() if isinstance(content, str) else content
+        return kubeconfig.in_memory(octets, stack)
+
+    setattr(kube_config, name, kept)
 
 
 def _merged(path: str) -> Any:

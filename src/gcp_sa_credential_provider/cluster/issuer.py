@@ -6,12 +6,14 @@ account issuer discovery; OpenID Connect Discovery 1.0, section 3; RFC 7517, sec
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gcp_sa_credential_provider.cluster.failure import BadInput, ClusterFailure, evidence
+from gcp_sa_credential_provider.google.keys import has_private_pem
 
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 JWKS_PATH = "/openid/v1/jwks"
@@ -75,8 +77,16 @@ def _document(path: Path) -> Mapping[str, Any]:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
+    if has_private_pem(text):
+        raise BadInput(
+            str(path),
+            "holds a PRIVATE key",
+            "save what `kubectl get --raw` prints; if the file is a copy of the key, delete it",
+        )
     if not isinstance(value, dict):
-        begins = evidence(text[:60].decode("utf-8", "replace")) or "nothing"
+        # No more of JSON than its bracket: it may be a private key all the same.
+        start = re.split(r"(?<=[{[])", text[:60].decode("utf-8", "replace"), maxsplit=1)[0]
+        begins = evidence(start) or "nothing"
         raise BadInput(
             str(path),
             f"is no JSON object (it begins: {begins})",

@@ -5,7 +5,8 @@ official one. What that does otherwise than kubectl, or less safely, is settled 
 
 - its messages quote parts of the file, credentials included: none of them is passed on;
 - it logs a failed credential plugin and goes on as nobody: here that is an error;
-- it writes embedded keys to temporary files: here they stay in memory where the system can;
+- it writes embedded keys, and a credential plugin's, to temporary files: here they stay in memory
+  where the system can;
 - `insecure-skip-tls-verify` and plain http are refused, since the keys read here are what Google
   will trust: whoever sits in between could add one of their own;
 - `auth-provider` is refused, as kubectl does from 1.26 on (kubernetes CHANGELOG-1.26);
@@ -29,6 +30,7 @@ from urllib.parse import urlsplit
 from gcp_sa_credential_provider.cluster.failure import BadInput, ClusterFailure, evidence
 
 _SAVED_FILES = "give the cluster's two documents with --openid-configuration and --jwks"
+HAS_MEMORY = hasattr(os, "memfd_create")
 # Embedded text, and the field that names a file in its place.
 _EMBEDDED = {
     "certificate-authority-data": "certificate-authority",
@@ -171,9 +173,18 @@ def _loopback(host: str | None) -> bool:
         return False
 
 
+def in_memory(content: bytes, stack: contextlib.ExitStack) -> str:
+    """The name of a file that only this process has, until `stack` ends."""
+    number = os.memfd_create("credential")
+    stack.callback(os.close, number)
+    with os.fdopen(os.dup(number), "wb") as file:
+        file.write(content)
+    return f"/proc/self/fd/{number}"
+
+
 def into_memory(part: dict[str, Any], stack: contextlib.ExitStack, where: str) -> None:
     """Replace embedded certificates and keys by names of files that only this process has."""
-    if not hasattr(os, "memfd_create"):
+    if not HAS_MEMORY:
         return  # not Linux: the client's temporary file, mode 0600, removed at exit
     for field, file_field in _EMBEDDED.items():
         if field not in part:
@@ -182,11 +193,7 @@ def into_memory(part: dict[str, Any], stack: contextlib.ExitStack, where: str) -
             content = base64.b64decode(part.pop(field), validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise BadInput(where, f"{field} is not base64", "write the file anew") from None
-        number = os.memfd_create(field)
-        stack.callback(os.close, number)
-        with os.fdopen(os.dup(number), "wb") as file:
-            file.write(content)
-        part[file_field] = f"/proc/self/fd/{number}"
+        part[file_field] = in_memory(content, stack)
 
 
 def not_loaded(where: str, error: Exception) -> BadInput:

@@ -76,13 +76,19 @@ def usable(text: bytes) -> KeySet:
     return KeySet(tuple(kept[kid] for kid in sorted(kept)), tuple(left_out))
 
 
+def has_private_pem(text: bytes) -> bool:
+    """Whether a private key in PEM is in a file."""
+    # Without NUL: PowerShell's `>` writes UTF-16.
+    return b"PRIVATE KEY-----" in text.replace(b"\0", b"")
+
+
 def _entries(text: bytes) -> list[dict[str, Any]]:
     try:
         # Bytes, not text: PowerShell's `>` writes UTF-16, which json recognises.
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    if b"PRIVATE KEY-----" in text:
+    if has_private_pem(text):
         raise _private()
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -21,6 +21,7 @@ from gcp_sa_credential_provider.render import (
     terraform,
 )
 from gcp_sa_credential_provider.render.comment import HEADER
+from gcp_sa_credential_provider.version import VERSION
 
 README = "README.md"
 _CONTEXT = "CONTEXT"
@@ -162,9 +163,20 @@ def _charts(clusters: Sequence[ClusterPlan]) -> Iterator[str]:
     if not clusters:
         return
     yield (
+        f"The chart needs its image where the nodes can already pull it, and {_REGISTRY} is that"
+        f" place; {_CHECKOUT} is a checkout of this project. The build takes about ten minutes the"
+        f" first time (what it needs: `{_CHECKOUT}/docs/static.md`). A registry with a secret, or"
+        f" none: `{_CHECKOUT}/docs/helm.md`, The image."
+    )
+    image = f"{kubernetes.NAME}-{VERSION}-image.tar:{VERSION}"
+    yield _code(
+        f"make --directory={_CHECKOUT} image",
+        f"skopeo copy --all oci-archive:{_CHECKOUT}/dist/{image}"
+        f" docker://{_REGISTRY}/{kubernetes.NAME}:{VERSION}",
+    )
+    yield (
         "The chart changes one node after the other, and stands still where a kubelet does not"
-        f" come up. {_CHECKOUT} is a checkout of this project, and {_REGISTRY} where the nodes can"
-        " already pull the chart's image."
+        " come up."
     )
     yield _code(*map(_chart, clusters))
 

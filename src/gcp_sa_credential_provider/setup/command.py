@@ -200,7 +200,9 @@ def _changes(
     changes = [save.Change(place, before, after)]
     if cluster.jwks:
         file = place.parent / cluster.jwks
-        changes.insert(0, save.Change(file, save.read(file), key_set.text))
+        former = save.read(file)
+        shown = keys.may_be_shown(former)
+        changes.insert(0, save.Change(file, former, key_set.text, shown))
     parse(after, str(place), None)
     return [change for change in changes if change.needed]
 

@@ -93,6 +93,17 @@ def taken(issuer: Issuer, source: KeySource) -> KeySet:
         raise ClusterFailure(issuer.where, bad.what, bad.fix) from None
 
 
+def may_be_shown(former: str | None) -> bool:
+    """Whether a file with this text is a key set as it is written here, or not there.
+
+    Any other may hold a private key.
+    """
+    try:
+        return former is None or usable(former.encode()).text == former
+    except BadKeys:
+        return False
+
+
 def _left_out(key: object) -> list[str]:
     try:
         usable(json.dumps({"keys": [key]}).encode())

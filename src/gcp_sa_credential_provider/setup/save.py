@@ -25,6 +25,8 @@ class Change:
     before: str | None
     """None: it is not there."""
     after: str
+    shown: bool = True
+    """Whether `before` may be."""
 
     @property
     def needed(self) -> bool:
@@ -33,6 +35,9 @@ class Change:
 
     def diff(self) -> str:
         """As `diff -u` shows it."""
+        if not self.shown:
+            size = len((self.before or "").encode())
+            return f"{self.path}: replaced, {size} bytes, not shown\n"
         lines = difflib.unified_diff(
             (self.before or "").splitlines(keepends=True),
             self.after.splitlines(keepends=True),

@@ -41,7 +41,9 @@ def files(cluster: ClusterPlan, group: NodeGroup) -> dict[str, str]:
         ),
         restart="systemctl restart kubelet",
         upgrade=f"AKS replaces the node: add the entry of `{node.CONFIG_NEXT}` to the new one.",
-        take_back=("`gcp-sa-credential-provider node uninstall`. Or reimage the node.",)
+        take_back=(
+            f"`{page.program(group)} node uninstall`, with the same file. Or reimage the node.",
+        )
         if alpha
         else (
             f"Remove our entry from `{_CONFIG}`.",

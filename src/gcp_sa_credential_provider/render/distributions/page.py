@@ -77,6 +77,10 @@ def text(page: Page, cluster: ClusterPlan, group: NodeGroup) -> str:
             "To be done on every node of this group; on one node first, and the next when it is"
             " well. A fault in the configuration ends the kubelet at its start."
         ),
+        (
+            f"The program is the static file, {_built(group)}: `make static` in a checkout of this"
+            " project puts it into `dist` (what it needs: `docs/static.md` there)."
+        ),
         _command(group) if page.command else "",
         _by_hand(page, group),
         "## Restart\n\n" + _code(page.restart),
@@ -93,13 +97,13 @@ def _command(group: NodeGroup) -> str:
     entry = node.DROP_IN if group.directory else node.CONFIG
     return (
         "## By the program itself\n\n"
-        "On the node, as root, with this folder's files beside it. It adds our"
+        "On the node, as root, with the file for its processor beside this folder's. This adds our"
         " entry to the configuration that the kubelet has, checks the whole"
         " configuration by the kubelet's rules before anything changes, restarts the kubelet, and"
         " puts everything back if the kubelet does not come up:\n\n"
         + _code(
-            f"gcp-sa-credential-provider node install --config {entry} --dry-run\n"
-            f"gcp-sa-credential-provider node install --config {entry}"
+            f"{program(group)} node install --config {entry} --dry-run\n"
+            f"{program(group)} node install --config {entry}"
         )
     )
 
@@ -109,16 +113,25 @@ def _by_hand(page: Page, group: NodeGroup) -> str:
     if page.places:
         lines += ["In this order:", "", "| file | on the node | mode |", "|---|---|---|"]
         for source, target in page.places.items():
-            name = _program(group) if source == PROGRAM else f"`{source}`"
+            name = f"the static file, {_built(group)}" if source == PROGRAM else f"`{source}`"
             mode = "0755" if source == PROGRAM else "0644"
             lines.append(f"| {name} | `{target}` | {mode} |")
         lines += ["", "Owner root; no folder on the way may be writable for others. Then:", ""]
     return "\n".join(lines) + "\n" + _numbered(page.steps)
 
 
-def _program(group: NodeGroup) -> str:
-    files = [f"`gcp-sa-credential-provider-{VERSION}-linux-{one}`" for one in group.architectures]
-    return f"the static file, {' or '.join(files)}"
+def program(group: NodeGroup) -> str:
+    """How the static file is called where it lies, on a node of the group's first processor."""
+    return f"./{_name(group.architectures[0])}"
+
+
+def _name(architecture: str) -> str:
+    """As a build names it."""
+    return f"{kubelet.PLUGIN}-{VERSION}-linux-{architecture}"
+
+
+def _built(group: NodeGroup) -> str:
+    return " or ".join(f"`{_name(one)}`" for one in group.architectures)
 
 
 def _check(page: Page, group: NodeGroup) -> str:
