@@ -9,11 +9,12 @@ import pytest
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from process.api_server import ApiServer
 
-# Before its import: failed assertions in it are then explained like those of a test.
-pytest.register_assert_rewrite("process.launch")
+# Before their import: failed assertions in them are then explained like those of a test.
+pytest.register_assert_rewrite("process.launch", "process.setup_command")
 
 from process import launch  # noqa: E402 -- as said above
 from process.launch import Launcher  # noqa: E402 -- as said above
+from process.setup_command import Setup  # noqa: E402 -- as said above
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,6 +54,12 @@ def cluster(tmp_path: Path, issuer: Issuer) -> Iterator[ApiServer]:
     folder.mkdir()
     with ApiServer(folder, json.loads(issuer.jwks)) as running:
         yield running
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """`setup`, in an empty folder."""
+    return Setup(tmp_path / "here")
 
 
 def _names(config: pytest.Config) -> list[str]:
