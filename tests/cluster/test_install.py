@@ -34,6 +34,7 @@ REPOSITORY = "localhost/gcp-sa-credential-provider"
 # What nodes have at first. /run and /tmp are gone with the next boot, the rest is Kubernetes' own.
 PLACES = ("etc", "opt", "usr/local", "usr/lib/systemd", "var/lib/gcp-sa-credential-provider")
 ROLLOUT_SECONDS = 300
+FOLLOWED_SECONDS = 10
 STAY_SECONDS = 30
 """How long a kubelet must run before another one is restarted (docs/install.md, "Well")."""
 CONFIG = "/etc/kubernetes/credential-providers/config.yaml"
@@ -109,13 +110,15 @@ class Site:
         return name
 
     def wait_until_agent_says(self, name: str, wanted: str) -> None:
-        """Asked again and again: its kubelet, through which it is asked, restarts meanwhile."""
+        """Followed anew now and then: its kubelet, through which that goes, restarts meanwhile."""
         give_up = time.monotonic() + ROLLOUT_SECONDS
         while time.monotonic() < give_up:
             # The pod may be about to be replaced, its log not there yet.
-            with contextlib.suppress(AssertionError, KeyError):
+            with contextlib.suppress(AssertionError, KeyError, TimeoutError):
                 pod = self.agents()[name]["metadata"]["name"]
-                if wanted in self.operator.kubectl("logs", f"--namespace={NAMESPACE}", pod):
+                follow = ("logs", f"--namespace={NAMESPACE}", "--follow", pod)
+                with Lines("kubectl", f"--kubeconfig={self.operator.kubeconfig}", *follow) as log:
+                    log.wait_for(lambda line: wanted in line, seconds=FOLLOWED_SECONDS)
                     return
         raise TimeoutError(f"the agent of {name} does not say: {wanted}")
 
@@ -146,7 +149,7 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 class Traffic:
-    """Pods of a public image that start on a node one after the other, until `end`."""
+    """Pods of a public image that start on a node one a second or slower, until `end`."""
 
     def __init__(self, team: Team, node: str, pool: ThreadPoolExecutor) -> None:
         self._team, self._node = team, node
@@ -155,7 +158,7 @@ class Traffic:
         self._future = pool.submit(self._run)
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        while not self._over.wait(1):
             self.count += 1
             pod = self._team.pod(
                 f"{self._node}-{self.count}", node=self._node, of=image(host=ELSEWHERE_HOST)

@@ -24,7 +24,7 @@ from gcp_sa_credential_provider.demo.step import Explanation, Outcome, Step
 from gcp_sa_credential_provider.emulator.image import built_in
 
 pytestmark = pytest.mark.xdist_group("demo")
-SECRET = re.compile(r"eyJ|ya29|\bar\.[\w-]{8}|PRIVATE KEY")
+SECRET = re.compile(r"(?<![\w-])eyJ|ya29|\bar\.[\w-]{8}|PRIVATE KEY")
 NAMES = [
     "google",
     "issuer",
