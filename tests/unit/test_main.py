@@ -1,6 +1,7 @@
 """The one door, in this process; tests/process goes through it as the kubelet does."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,20 @@ def test_a_missing_c_module_is_named(module: str) -> None:
     version = ".".join(map(str, sys.version_info[:3]))
     failure = Failure("STARTUP-MODULE", module=module, version=version)
     assert (done.returncode, done.stderr.decode()) == (2, explain(failure, [], 0))
+
+
+def test_a_limit_of_cores_that_is_not_ours_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever started us allows no dump; 1 would be more."""
+    asked: list[tuple[int, int]] = []
+
+    def setrlimit(_: int, limits: tuple[int, int]) -> None:
+        asked.append(limits)
+        if limits[1]:
+            raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    this_process()
+    assert asked == [(1, 1), (0, 0)]
 
 
 def test_the_environment_is_text_whatever_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,24 @@ def test_two_runs_that_rotate_at_once(home: Path, monkeypatch: pytest.MonkeyPatc
     assert (home / "log.1").read_text() == "x" * 130
 
 
+def test_a_full_log_that_is_gone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has moved it away in between: a new one is begun, and nothing renamed."""
+    path = home / "log"
+    monkeypatch.setattr(record, "LARGEST_FILE", 40)
+    opened = record._open_log
+
+    def moved(folder: int, name: str) -> int:
+        monkeypatch.setattr(record, "_open_log", opened)
+        mine = opened(folder, name)
+        path.rename(home / "elsewhere")
+        return mine
+
+    monkeypatch.setattr(record, "_open_log", moved)
+    record.write(str(path), {"outcome": "OK", "n": 1, "x": "y" * 40})
+    assert json.loads(path.read_text())["n"] == 1
+    assert sorted(entry.name for entry in home.iterdir()) == ["elsewhere", "log"]
+
+
 def _refused(path: Path) -> bool:
     """Whether nothing was written there."""
     before = path.read_bytes() if path.is_file() else None

@@ -275,6 +275,22 @@ def test_where_no_line_can_be_made(
     assert "no more can be said (ModuleNotFoundError). Fix: see whether" in outcome.stderr
 
 
+def test_nor_can_it_be_written(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads stderr either: the exit code is left."""
+    for module in ("line", "messages"):
+        monkeypatch.setitem(sys.modules, f"gcp_sa_credential_provider.plugin.{module}", None)
+    in_read, in_write = os.pipe()
+    err_read, err_write = os.pipe()
+    os.close(in_write)
+    os.close(err_read)
+    host = Host(
+        environment=environment, stdin=in_read, stdout=1, stderr=err_write, exit=lambda _: None
+    )
+    assert run_module.run(host) == 1
+    os.close(in_read)
+    os.close(err_write)
+
+
 def test_nor_when_time_runs_out(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watchdog ends the process all the same."""
     for module in ("line", "messages"):

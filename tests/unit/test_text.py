@@ -53,3 +53,11 @@ def test_printable_folds_white_space_and_marks_the_cut() -> None:
 def test_moments(seconds: int | None, shown: str) -> None:
     """A number that is no date is shown as it is."""
     assert moment(seconds) == shown
+
+
+@pytest.mark.parametrize("between", ["\n", " ", "\0", "\t\0"])
+def test_what_stands_between_hides_nothing(between: str) -> None:
+    """A token in UTF-16, or in lines shorter than a window."""
+    shown = redact(f"said: {between.join(SECRET)} end", [SECRET])
+    assert shown == "[REDACTED]"
+    assert redact(f"said: {between.join('harmless text')} end", [SECRET]) != "[REDACTED]"
