@@ -72,9 +72,9 @@ def _one(pin: Pin, file: File) -> Path:
 def _missing(pin: Pin, file: File, why: str) -> BuildError:
     place = f"It is {pin.upstream}"
     if pin.origin == "debian":
-        place = f"It is at https://snapshot.debian.org/package/{pin.package}/{pin.revision}/"
+        place = f"Debian's snapshot archive has it, under {pin.package} {pin.revision}"
         if file == pin.source:
-            place += f", and as {pin.upstream}"
+            place += f"; it is {pin.upstream} too"
     return BuildError(
         f"{file.file}: not to be had from {pin.origin}: {why}\n"
         f"Fix: put it under this name (SHA-256 {file.sha256}) into a folder, and set"
@@ -82,16 +82,17 @@ def _missing(pin: Pin, file: File, why: str) -> BuildError:
     )
 
 
-def _archive(label: str, usual: str) -> str:
-    """Where this machine gets packages of an archive of Debian's; where it does not, the usual."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
-    listed = subprocess.run(
-        [*command, "Origin: Debian", f"Label: {label}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
-    return next(iter(listed), usual)
+def _archive(label: str, end: str) -> str | None:
+    """Where this machine gets packages of an archive of Debian's; None: from nowhere."""
+    known = ("indextargets", "--format", "$(REPO_URI)", "Origin: Debian", f"Label: {label}")
+    would_be_read = (line.partition("/dists/")[0] for line in _said("update", "--print-uris"))
+    named = (uri.strip("'") for uri in would_be_read if uri.endswith(end))
+    return next(iter((*_said(*known), *named)), None)
+
+
+def _said(*words: str) -> list[str]:
+    done = subprocess.run(["apt-get", *words], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
 
 
 def _debian(pin: Pin, file: File) -> Path:
@@ -101,14 +102,13 @@ def _debian(pin: Pin, file: File) -> Path:
     for folder in ("state/lists/partial", "cache/archives/partial", "got"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     settings = manifest()["debian"]
-    stanzas = [
-        _STANZA.format(
-            uri=_archive(archive["label"], archive["usual"]),
-            suites=" ".join(archive["suites"]),
-            keyring=settings["keyring"],
-        )
-        for archive in settings["archives"]
-    ]
+    stanzas = []
+    for archive in settings["archives"]:
+        uri = _archive(archive["label"], archive["end"])
+        if uri is None:
+            raise _missing(pin, file, f"apt-get has no archive of {archive['label']} here")
+        suites = " ".join(archive["suites"])
+        stanzas.append(_STANZA.format(uri=uri, suites=suites, keyring=settings["keyring"]))
     (root / "pinned.sources").write_text("\n".join(stanzas))
     configuration = root / "apt.conf"
     configuration.write_text(_APT.format(root=root))

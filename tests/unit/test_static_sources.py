@@ -105,16 +105,28 @@ def test_debians_files_come_from_the_machines_own_archives(
 
 
 @needs_apt
-def test_a_machine_without_lists_asks_where_all_do(
-    build: Any, machine: Path, server: RawServer
-) -> None:
-    """As a new container, or Ubuntu."""
+def test_a_machine_that_has_read_no_lists(build: Any, machine: Path, server: RawServer) -> None:
+    """As a new container: its archives are known by their names."""
     shutil.rmtree(machine)
+    stanza = "Types: deb\nURIs: http://mirror.example/{}\nSuites: x\nComponents: main\n"
+    (machine.parent / "machine.sources").write_text(
+        "\n".join(map(stanza.format, ("other", "debian", "debian-security/")))
+    )
     refusal(build, debian(build))
     assert {url.partition("/dists/")[0] for url in asked(server)} == {
-        "http://deb.debian.org/debian",
-        "http://deb.debian.org/debian-security",
+        "http://mirror.example/debian",
+        "http://mirror.example/debian-security",
     }
+
+
+@needs_apt
+def test_a_machine_of_another_distribution(build: Any, machine: Path, server: RawServer) -> None:
+    """It has no archive of Debian's, and none is made up."""
+    (machine.parent / "machine.sources").write_text("")
+    assert "apt-get has no archive of Debian here\nFix: put it under" in refusal(
+        build, debian(build)
+    )
+    assert asked(server) == set()
 
 
 @needs_apt
@@ -128,8 +140,8 @@ def test_what_apt_says_is_told(build: Any, machine: Path) -> None:
     assert "The repository 'http://mirror.example/pub/debian trixie Release'" in head
     assert fix == (
         f"Fix: put it under this name (SHA-256 {pin.source.sha256}) into a folder, and set"
-        " GCP_SA_SOURCES to that. It is at https://snapshot.debian.org/package/python3.13/"
-        f"{pin.revision}/, and as {pin.upstream}"
+        " GCP_SA_SOURCES to that. Debian's snapshot archive has it, under python3.13"
+        f" {pin.revision}; it is {pin.upstream} too"
     )
 
 
@@ -143,7 +155,7 @@ def test_debians_patches_are_not_looked_for_upstream(
     pin, tarball = debian(build), build.import_module("pins").File(file="tarball", sha256=EMPTY)
     said = refusal(build, replace(pin, source=tarball))
     assert said.startswith(f"{pin.patches.file}: not to be had from debian: no apt-get on PATH\n")
-    assert said.endswith(f"https://snapshot.debian.org/package/python3.13/{pin.revision}/")
+    assert said.endswith(f"snapshot archive has it, under python3.13 {pin.revision}")
 
 
 def test_what_pip_says_is_told(build: Any, server: RawServer) -> None:
