@@ -352,7 +352,8 @@ def test_a_running_process_shows_nothing(
     assert found(arguments, planted.everything()) == []
     assert found(handed_down, planted.tokens()) == []
     [core] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
-    assert core.split()[4:6] == ["1", "1"]
+    # The static file has 0, and is not dumpable besides (tests/static/test_hardening.py).
+    assert core.split()[4:6] in (["1", "1"], ["0", "0"])
     assert [name for name in opened if name.startswith("/") and not name.startswith("/dev/")] == []
 
 
