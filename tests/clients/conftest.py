@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.place import AUDIENCE, config
+from clients.place import child_environment, config, subject_token_file
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
@@ -47,20 +47,10 @@ def google(tmp_path: Path, issuer: Issuer) -> Iterator[Emulator]:
 @pytest.fixture
 def token_file(tmp_path: Path, issuer: Issuer) -> Path:
     """The projected ServiceAccount token."""
-    path = tmp_path / "token"
-    path.write_text(issuer.token(AUDIENCE))
-    return path
+    return subject_token_file(tmp_path, issuer)
 
 
 @pytest.fixture
 def environment(tmp_path: Path, google: Emulator) -> dict[str, str]:
     """For a child process: nothing of the caller's but PATH, Google's names led to the emulator."""
-    home = tmp_path / "home"
-    home.mkdir()
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "TMPDIR": str(tmp_path),
-        "HTTPS_PROXY": str(google.endpoints["proxy"]),
-        "SSL_CERT_FILE": str(google.ca_pem),
-    }
+    return child_environment(tmp_path, google)

@@ -1,10 +1,12 @@
 """Names and configuration of the judges' small Google."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from gcp_sa_credential_provider.demo.issuer import ISSUER
+from gcp_sa_credential_provider.demo.issuer import ISSUER, Issuer
+from gcp_sa_credential_provider.emulator.inprocess import Emulator
 
 NUMBER = "123456789012"
 PROJECT = "my-project"
@@ -61,3 +63,23 @@ def credential_file(path: Path, token_file: Path, base: Any, *, impersonate: boo
         )
     path.write_text(json.dumps(document))
     return path
+
+
+def subject_token_file(folder: Path, issuer: Issuer) -> Path:
+    """A projected ServiceAccount token, in a file."""
+    path = folder / "token"
+    path.write_text(issuer.token(AUDIENCE))
+    return path
+
+
+def child_environment(folder: Path, google: Emulator) -> dict[str, str]:
+    """Nothing of the caller's but PATH; a home of its own, Google's names led to the emulator."""
+    home = folder / "home"
+    home.mkdir()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "TMPDIR": str(folder),
+        "HTTPS_PROXY": str(google.endpoints["proxy"]),
+        "SSL_CERT_FILE": str(google.ca_pem),
+    }

@@ -3,107 +3,67 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from clients.gcloud import INSTALL, Gcloud
-from clients.place import config, credential_file
+from clients.place import child_environment, credential_file, subject_token_file
+from clients.script import IMAGES, READER, Script, before, pull, status
 from gcp_sa_credential_provider.demo.issuer import Issuer
-from gcp_sa_credential_provider.emulator import persistence
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
-from gcp_sa_credential_provider.fleet.plan import ClusterPlan, Plan
 from gcp_sa_credential_provider.google.names import pool_name
 from gcp_sa_credential_provider.render import gcloud as rendered
 from gcp_sa_credential_provider.render import terraform
-from scene import Outcome, request, run_plugin
 from unit import plans
 from unit.google_side import of_emulator, of_plan, of_terraform
 
-READER = "roles/artifactregistry.reader"
-IMAGES = f"projects/{plans.PROJECT}/locations/europe/repositories/images"
-SHARED = "projects/other-project/locations/us/repositories/shared"
+# gcloud takes a second to start: a fleet's tests share a worker, and there its first run.
+FLEETS = [
+    pytest.param(name, marks=pytest.mark.xdist_group(f"gcloud-{name}"))
+    for name in sorted(plans.FLEETS)
+]
+OWN = pytest.mark.xdist_group("gcloud-own")
+IMPERSONATION = pytest.mark.xdist_group("gcloud-impersonation")
+
+
+@pytest.fixture(scope="module")
+def logged_in(
+    client: Callable[[str, str], str], issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Emulator, Gcloud]]:
+    """One Google for this module, and gcloud with a login there."""
+    folder = tmp_path_factory.mktemp("login")
+    with Emulator(folder / "google", before(issuer.jwks), proxy={}) as google:
+        gcloud = Gcloud(client("gcloud", INSTALL), google, child_environment(folder, google))
+        token = subject_token_file(folder, issuer)
+        path = credential_file(folder / "credentials.json", token, google.endpoints)
+        gcloud.text("auth", "login", f"--cred-file={path}")
+        yield google, gcloud
 
 
 @pytest.fixture
-def google(tmp_path: Path, issuer: Issuer) -> Iterator[Emulator]:
-    """Two projects with a repository each; a pool for gcloud's own login, and APIs that are off."""
-    there = config(issuer.jwks)
-    off = ["artifactregistry.googleapis.com", "iamcredentials.googleapis.com"]
-    there["projects"][0]["disabledServices"] = off
-    there["projects"].append({"projectId": "other-project", "projectNumber": "222222222222"})
-    there["repositories"] += [{"name": IMAGES}, {"name": SHARED}]
-    foreign = f"projects/other-project/serviceAccounts/{plans.FOREIGN}"
-    there["serviceAccounts"] = [{"name": foreign}]
-    with Emulator(tmp_path / "google", there, proxy={}) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def gcloud(
-    client: Callable[[str, str], str],
-    google: Emulator,
-    environment: dict[str, str],
-    tmp_path: Path,
-    token_file: Path,
-) -> Gcloud:
-    """Logged in."""
-    gcloud = Gcloud(client("gcloud", INSTALL), google, environment)
-    path = credential_file(tmp_path / "credentials.json", token_file, google.endpoints)
-    gcloud.text("auth", "login", f"--cred-file={path}")
+def google(logged_in: tuple[Emulator, Gcloud], issuer: Issuer) -> Emulator:
+    """As before anything was run."""
+    google, _ = logged_in
+    google.load(before(issuer.jwks))
     google.log.clear()
-    return gcloud
-
-
-@dataclass(frozen=True)
-class Script:
-    """A fleet's script in a folder, and whom it speaks to."""
-
-    plan: Plan
-    path: Path
-    google: Emulator
-    environment: Mapping[str, str]
-
-    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """The finished script; `changes` of the environment."""
-        return subprocess.run(
-            ["bash", str(self.path), *arguments],
-            env={**self.environment, **changes},
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-        )
-
-    def says(self, *arguments: str) -> str:
-        """What a run that must succeed says."""
-        done = self.run(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stderr == ""
-        return done.stdout
-
-    def state(self) -> Any:
-        """All that the emulator holds."""
-        return persistence.document(self.google._google.resources)
-
-    def writes(self) -> list[str]:
-        """Method and path of the requests that could have changed something."""
-        return [
-            f"{entry['method']} {entry['path']}"
-            for entry in self.google.log.entries("iam")
-            if entry["method"] != "GET" and not entry["path"].endswith(":getIamPolicy")
-        ]
-
-
-Written = Callable[[str], Script]
+    return google
 
 
 @pytest.fixture
-def written(tmp_path: Path, google: Emulator, gcloud: Gcloud) -> Written:
+def gcloud(logged_in: tuple[Emulator, Gcloud], google: Emulator) -> Gcloud:
+    """Logged in."""
+    return logged_in[1]
+
+
+Rendered = Callable[[str], Script]
+
+
+@pytest.fixture
+def written(tmp_path: Path, google: Emulator, gcloud: Gcloud) -> Rendered:
     """Renders one of the sample fleets."""
 
     def write(name: str) -> Script:
@@ -117,62 +77,41 @@ def written(tmp_path: Path, google: Emulator, gcloud: Gcloud) -> Written:
     return write
 
 
-def pull(
-    script: Script, cluster: ClusterPlan, namespace: str, account: str, number: int = 0
-) -> Outcome:
-    """What the plugin gives the kubelet for an image of a repository."""
-    token = plans.issuer(cluster.cluster.name).token(
-        cluster.audience, namespace=namespace, service_account=account, iss=cluster.issuer
-    )
-    wanted = cluster.annotations.get((namespace, account))
-    key = cluster.environment.get("GCP_SERVICE_ACCOUNT_ANNOTATION")
-    annotations = {key: wanted} if key and wanted else {}
-    return run_plugin(
-        {
-            **cluster.environment,
-            "GCP_STS_ENDPOINT": script.google.endpoints["sts"],
-            "GCP_IAM_CREDENTIALS_ENDPOINT": script.google.endpoints["iam_credentials"],
-            "SSL_CERT_FILE": str(script.google.ca_pem),
-            "GCP_LOG": "off",
-        },
-        request(
-            token,
-            f"{script.plan.repositories[number].image_prefix}hello",
-            serviceAccountAnnotations=annotations,
-        ),
-    )
+@pytest.fixture(scope="module")
+def first_runs() -> dict[str, tuple[str, Any]]:
+    """By fleet: what a first run said, and Google after it."""
+    return {}
 
 
-def status(script: Script, outcome: Outcome, number: int = 0) -> int:
-    """The registry's answer to the response's credential, for an image of a repository."""
-    repository = script.plan.repositories[number]
-    url = script.google.endpoints["http"]["registry"]
-    (password,) = {entry["password"] for entry in outcome.response["auth"].values()}
-    answer = httpx.get(
-        f"{url}/v2/{repository.project}/{repository.name}/hello/manifests/latest",
-        headers={
-            "Authorization": f"Bearer {password}",
-            "Host": repository.registry,
-        },
-        trust_env=False,
-    )
-    return answer.status_code
+@pytest.fixture
+def settled(written: Rendered, first_runs: dict[str, tuple[str, Any]]) -> Rendered:
+    """The script of one of the sample fleets, and Google as its first run left it."""
+
+    def settle(name: str) -> Script:
+        script = written(name)
+        if name not in first_runs:
+            first_runs[name] = script.says(), script.state()
+        said, state = first_runs[name]
+        script.google.load(state)
+        script.google.log.clear()
+        return replace(script, first=said)
+
+    return settle
 
 
-@pytest.mark.parametrize("name", sorted(plans.FLEETS))
-def test_it_makes_what_terraform_says_and_the_plan_asks(written: Written, name: str) -> None:
+@pytest.mark.parametrize("name", FLEETS)
+def test_it_makes_what_terraform_says_and_the_plan_asks(settled: Rendered, name: str) -> None:
     """The second run finds everything as described, and asks only."""
-    script = written(name)
-    said = script.says()
+    script = settled(name)
     asked = of_plan(script.plan)
     assert of_emulator(script.state(), asked) == asked
     assert of_terraform({**terraform.files(script.plan), **rendered.files(script.plan)}) == asked
-    assert "APIs: enabling artifactregistry.googleapis.com iamcredentials.googleapis.com" in said
-    before = script.state()
-    script.google.log.clear()
+    enabling = "APIs: enabling artifactregistry.googleapis.com iamcredentials.googleapis.com"
+    assert enabling in script.first
+    as_described = script.state()
     again = script.says()
     assert script.writes() == []
-    assert script.state() == before
+    assert script.state() == as_described
     assert not [word for word in ("creating", "updating", "enabling", "granting") if word in again]
 
 
@@ -190,11 +129,10 @@ STRANGERS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(plans.FLEETS))
-def test_the_plugin_pulls(written: Written, name: str) -> None:
+@pytest.mark.parametrize("name", FLEETS)
+def test_the_plugin_pulls(settled: Rendered, name: str) -> None:
     """Who is named may pull; the exchange refuses the others of the same cluster."""
-    script = written(name)
-    script.says()
+    script = settled(name)
     for number, namespace, account in PULLERS[name]:
         outcome = pull(script, script.plan.clusters[number], namespace, account)
         assert (outcome.code, outcome.stderr) == (0, "")
@@ -209,10 +147,10 @@ def test_the_plugin_pulls(written: Written, name: str) -> None:
         assert (status(script, theirs, 0), status(script, theirs, 1)) == (403, 200)
 
 
-def test_drift_is_mended(written: Written, gcloud: Gcloud) -> None:
+@OWN
+def test_drift_is_mended(settled: Rendered, gcloud: Gcloud) -> None:
     """By hand: keys replaced, fields changed, disabled, a grant taken; one run undoes it all."""
-    script = written("own")
-    script.says()
+    script = settled("own")
     as_described = script.state()
     pool = ("--workload-identity-pool=k8s-prod-eu", "--location=global")
     wrong = script.path.with_name("wrong.json")
@@ -238,10 +176,10 @@ def test_drift_is_mended(written: Written, gcloud: Gcloud) -> None:
     ]
 
 
-def test_what_was_deleted_comes_back(written: Written, gcloud: Gcloud) -> None:
+@OWN
+def test_what_was_deleted_comes_back(settled: Rendered, gcloud: Gcloud) -> None:
     """Its id cannot be used anew for thirty days: it is undeleted."""
-    script = written("own")
-    script.says()
+    script = settled("own")
     as_described = script.state()
     pool = ("--workload-identity-pool=k8s-prod-eu", "--location=global")
     gcloud.pools("providers", "delete", "k8s-prod-eu", *pool)
@@ -252,34 +190,34 @@ def test_what_was_deleted_comes_back(written: Written, gcloud: Gcloud) -> None:
     assert script.state() == as_described
 
 
-def test_a_grant_too_many(written: Written) -> None:
+@OWN
+def test_a_grant_too_many(settled: Rendered) -> None:
     """Is told, and taken away when asked; members that are not of these pools stay."""
-    script = written("own")
-    script.says()
-    as_described = script.state()
+    script = settled("own")
+    script.google.grant(IMAGES, READER, "serviceAccount:ci@elsewhere.iam.gserviceaccount.com")
+    with_stranger = script.state()
     pool = pool_name(plans.NUMBER, "k8s-prod-eu")
     member = f"principalSet://iam.googleapis.com/{pool}/*"
     script.google.grant(IMAGES, READER, member)
+    too_many = script.state()
     sentence = f"images: {member} has {READER}, which fleet.yaml does not give"
-    assert f"{sentence}; --prune takes it away" in script.says()
-    assert script.state() != as_described
-    script.says("--prune")
-    assert script.state() == as_described
-    stranger = "serviceAccount:ci@elsewhere.iam.gserviceaccount.com"
-    script.google.grant(IMAGES, READER, stranger)
-    with_stranger = script.state()
-    assert stranger not in script.says("--prune")
+    said = script.says()
+    assert f"{sentence}; --prune takes it away" in said
+    assert script.state() == too_many
+    said += script.says("--prune")
     assert script.state() == with_stranger
+    assert "elsewhere" not in said
 
 
-def test_a_dry_run_changes_nothing(written: Written, google: Emulator) -> None:
+@IMPERSONATION
+def test_a_dry_run_changes_nothing(written: Rendered, google: Emulator) -> None:
     """It asks Google, and prints the commands."""
     script = written("impersonation")
-    before = script.state()
+    untouched = script.state()
     said = script.says("--dry-run")
     assert "gcloud services enable artifactregistry.googleapis.com" in said
     assert script.writes() == []
-    assert script.state() == before
+    assert script.state() == untouched
     resources = google._google.resources
     projects = {
         name: replace(project, disabled_services=frozenset())
@@ -299,11 +237,12 @@ def test_a_dry_run_changes_nothing(written: Written, google: Emulator) -> None:
     assert said.endswith("nothing was changed (--dry-run)\n")
 
 
-def test_a_wrong_number_is_refused(written: Written) -> None:
+@OWN
+def test_a_wrong_number_is_refused(written: Rendered) -> None:
     """Before anything is changed: every audience and member would name another project."""
     script = written("own")
     script.path.write_text(script.path.read_text().replace(f"NUMBER={plans.NUMBER}", "NUMBER=1"))
-    before = script.state()
+    untouched = script.state()
     done = script.run()
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -311,10 +250,11 @@ def test_a_wrong_number_is_refused(written: Written) -> None:
         " Fix: correct google.projectId or google.projectNumber in fleet.yaml and render again;"
         " nothing was changed\n"
     )
-    assert script.state() == before
+    assert script.state() == untouched
 
 
-def test_without_a_login(written: Written, tmp_path: Path) -> None:
+@OWN
+def test_without_a_login(written: Rendered, tmp_path: Path) -> None:
     """Nothing is asked for, gcloud's own words and the remedy are shown."""
     script = written("own")
     done = script.run(CLOUDSDK_CONFIG=str(tmp_path / "nobody"))
@@ -324,7 +264,8 @@ def test_without_a_login(written: Written, tmp_path: Path) -> None:
     assert script.writes() == []
 
 
-def test_a_refusal_ends_it(written: Written) -> None:
+@OWN
+def test_a_refusal_ends_it(written: Rendered) -> None:
     """Google's words are shown, and the next run goes on where it ended."""
     script = written("own")
     script.google.faults.set("status", status=403, path="*:setIamPolicy", body=_DENIED)
@@ -342,7 +283,8 @@ def test_a_refusal_ends_it(written: Written) -> None:
 _DENIED = {"error": {"code": 403, "message": "you may not", "status": "PERMISSION_DENIED"}}
 
 
-def test_what_comes_late_is_waited_for(written: Written) -> None:
+@IMPERSONATION
+def test_what_comes_late_is_waited_for(written: Rendered) -> None:
     """A new account is not known everywhere at once: the grant is asked for again."""
     script = written("impersonation")
     unknown = {"error": {"code": 400, "message": "Service account x does not exist."}}

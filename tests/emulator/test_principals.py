@@ -52,9 +52,12 @@ def test_members_of_a_service_account() -> None:
 
 
 def test_grant_and_revoke() -> None:
-    """Giving twice is giving once; taking leaves the others."""
+    """Giving twice is giving once; a role has one binding; taking leaves the others."""
     policy = granted(granted((), READER, "allUsers"), READER, "allUsers")
     assert policy == (Binding(READER, frozenset(["allUsers"])),)
+    assert granted(policy, READER, "user:a@b") == (
+        Binding(READER, frozenset(["allUsers", "user:a@b"])),
+    )
     two = (
         Binding(READER, frozenset(["allUsers", "user:a@b"])),
         Binding("roles/x", frozenset(["allUsers"])),

@@ -112,8 +112,12 @@ def allows(policies: Iterable[Policy], permission: str, identity: Identity | Non
 
 
 def granted(policy: Policy, role: str, member: str) -> Policy:
-    """The policy with one more member in a role."""
-    return (*revoked(policy, role, member), Binding(role, frozenset([member])))
+    """The policy with one more member in a role, in the role's binding if it has one."""
+    for number, binding in enumerate(policy):
+        if binding.role == role:
+            more = Binding(role, binding.members | {member})
+            return (*policy[:number], more, *policy[number + 1 :])
+    return (*policy, Binding(role, frozenset([member])))
 
 
 def revoked(policy: Policy, role: str, member: str) -> Policy:
