@@ -16,13 +16,16 @@ help: ## this list
 python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "%s is Python %d.%d; this project needs 3.11 or newer. Fix: make PYTHON=python3.12 ..." % (sys.executable, v[0], v[1]))'
 
+# Most of what is installed is never imported here, and compiling it all would take as long as the
+# rest: what is imported is compiled then, also where the environment says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 $(VENV)/.run: requirements/run.txt | python
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --require-hashes -r $<
+	$(PIP) install --no-compile --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.dev: requirements/all.txt $(VENV)/.run
-	$(PIP) install --require-hashes -r $<
+	$(PIP) install --no-compile --require-hashes -r $<
 	@touch $@
 
 $(WHEEL): $(SOURCES) $(VENV)/.run

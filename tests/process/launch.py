@@ -163,7 +163,8 @@ def outcome(ended: Ended) -> tuple[int, str]:
 def interpreters() -> dict[tuple[int, int], str]:
     """Every Python at hand by (major, minor): on PATH and among pyenv's; ours first."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    folders = [Path(folder) for folder in os.get_exec_path()]
+    # Not pyenv's shims, scripts that take long to find what is under its versions.
+    folders = [path for path in map(Path, os.get_exec_path()) if path.name != "shims"]
     candidates = [
         sys.executable,
         *(str(path) for folder in folders for path in sorted(folder.glob("python[23].*"))),
