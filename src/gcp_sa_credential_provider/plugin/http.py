@@ -90,7 +90,7 @@ def post(
             if failure.code not in _TRANSIENT or _gives_up(attempt, wait, progress):
                 raise
         else:
-            wait = max(wait, answer.retry_after)
+            wait += answer.retry_after  # on top: all that were refused at once were told the same
             passing = answer.status in (408, 429) or answer.status >= 500
             if not passing or _gives_up(attempt, wait, progress):
                 return answer
