@@ -34,6 +34,16 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """See that pytest-xdist has told groups apart, in each of its processes."""
+    if not config.getoption("loadgroup", default=False):
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: its xdist_group is not kept together")
+
+
 # Everywhere the same cases; what chance would find is for `make fuzz`, and for whoever sets a seed.
 settings.register_profile("same", derandomize=True, database=None)
 settings.load_profile("same")

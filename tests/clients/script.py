@@ -50,7 +50,7 @@ class Script:
             env={**self.environment, **changes},
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=250,  # twenty starts of gcloud, on a machine that builds Kubernetes beside
             check=False,
         )
 

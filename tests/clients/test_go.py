@@ -26,7 +26,7 @@ def judge(client: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFa
         cwd=SOURCES,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
