@@ -78,6 +78,20 @@ STATUSES: list[Case] = [
         oauth(400, "x"),
         tries=2,
     ),
+    case(
+        "first 503, then silence",
+        "STS-UNAVAILABLE",
+        status(503, times=1, name="a"),
+        fault("stall"),
+        budget(3),
+    ),
+    case(
+        "first 429, then broken off",
+        "STS-QUOTA",
+        fault("quota", times=1),
+        fault("reset"),
+        tries=4,
+    ),
     *(
         case(f"redirect {code}", "ANSWER-REDIRECT", redirect(code), tries=1)
         for code in (301, 302, 303, 307, 308)
@@ -302,7 +316,14 @@ IMPERSONATION: list[Case] = [
     ),
     case("IAM 400 else", "IAM-REFUSED", impersonating, iam_status(400, "no"), tries=1),
     case("IAM 401", "IAM-TOKEN", impersonating, iam_status(401, "no"), tries=1),
-    case("IAM 403", "IAM-DENIED", impersonating, iam_status(403, "no"), tries=1),
+    case(
+        "IAM 403 of the permission",
+        "IAM-DENIED",
+        impersonating,
+        iam_status(403, "Permission 'iam.serviceAccounts.getAccessToken' denied on resource"),
+        tries=1,
+    ),
+    case("IAM 403 else", "IAM-REFUSED", impersonating, iam_status(403, "no"), tries=1),
     case(
         "IAM 403 disabled",
         "IAM-DISABLED",
@@ -313,6 +334,14 @@ IMPERSONATION: list[Case] = [
     case("IAM 404", "IAM-ACCOUNT", impersonating, iam_status(404, "no"), tries=1),
     case("IAM 429 for ever", "IAM-QUOTA", impersonating, iam_status(429, "no"), tries=4),
     case("IAM 500 for ever", "IAM-UNAVAILABLE", impersonating, iam_status(500, "no"), tries=4),
+    case(
+        "IAM 503 once, then silence",
+        "IAM-UNAVAILABLE",
+        impersonating,
+        iam_status(503, "no", times=1),
+        iam("stall"),
+        budget(3),
+    ),
     case("IAM 503 once", SUCCESS, impersonating, iam_status(503, "no", times=1), tries=2),
     case("IAM captive portal", "ANSWER-HTML", impersonating, iam("captive_portal"), tries=1),
     case("IAM reset", "ANSWER-CUT", impersonating, iam("reset", after=5), tries=4),

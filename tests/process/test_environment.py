@@ -87,11 +87,6 @@ BAD = [
     ("GCP_TIMEOUT", "\u0661", "SETTINGS-VALUE", "GCP_TIMEOUT"),
     ("GCP_LOG", "here.log", "SETTINGS-VALUE", "absolute path"),
     ("GCP_LOG", "/var/log/", "SETTINGS-VALUE", "absolute path"),
-    ("HTTPS_PROXY", "https://proxy:3128", "SETTINGS-PROXY", "an https proxy"),
-    ("HTTPS_PROXY", "socks5://proxy:1080", "SETTINGS-PROXY", "only http:// proxies"),
-    ("HTTPS_PROXY", "http://u:100%@proxy", "SETTINGS-PROXY", "%25"),
-    ("HTTPS_PROXY", "http://[\udcff]:80", "SETTINGS-PROXY", "HTTPS_PROXY"),
-    ("https_proxy", "http://proxy:port", "SETTINGS-PROXY", "https_proxy"),
     ("SSL_CERT_FILE", "/nonexistent/ca.pem", "TLS-STORE", "/nonexistent/ca.pem"),
     ("SSL_CERT_FILE", "/dev/null", "TLS-STORE", "/dev/null"),
     ("SSL_CERT_FILE", "/etc", "TLS-STORE", "/etc"),
@@ -119,6 +114,34 @@ def test_a_bad_value_is_exit_2_and_named(
     assert google.log.entries() == []
 
 
+PROXIES = [
+    ("HTTPS_PROXY", "https://proxy:3128", "an https proxy"),
+    ("HTTPS_PROXY", "socks5://proxy:1080", "only http:// proxies"),
+    ("HTTPS_PROXY", "http://u:100%@proxy", "%25"),
+    ("HTTPS_PROXY", "http://[\udcff]:80", "HTTPS_PROXY"),
+    ("https_proxy", "http://proxy:port", "https_proxy"),
+]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "evidence"), PROXIES, ids=lambda text: ascii(text)[1:41]
+)
+def test_a_bad_proxy_is_exit_2_and_named(
+    plugin: Launcher,
+    environment: Environment,
+    issuer: Issuer,
+    variable: str,
+    value: str,
+    evidence: str,
+) -> None:
+    """Where it would be used: on the way to Google's own name."""
+    environment[variable] = value
+    del environment["GCP_STS_ENDPOINT"]
+    ended = plugin.run(environment, request(issuer.token(AUDIENCE)))
+    assert refusal(ended) == (2, "SETTINGS-PROXY")
+    assert evidence in ended.stderr.decode("ascii")
+
+
 GOOD = [
     {"GCP_AUDIENCE": f"https:{AUDIENCE}"},
     {"GCP_SERVICE_ACCOUNT": "", "GCP_SCOPE": "", "GCP_LOG": "", "GCP_TIMEOUT": ""},
@@ -132,6 +155,7 @@ GOOD = [
     {"GOOGLE_CLOUD_UNIVERSE_DOMAIN": "googleapis.com"},
     {"HTTPS_PROXY": "http://127.0.0.1:1"},
     {"https_proxy": "127.0.0.1:1"},
+    *({variable: value} for variable, value, _ in PROXIES),
     {"HTTP_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1"},
     {"SSL_CERT_DIR": "/nonexistent"},
     {"NO_PROXY": "\udcff", "HTTPS_PROXY": "http://127.0.0.1:1"},

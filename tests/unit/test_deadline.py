@@ -37,6 +37,16 @@ def test_phases_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert progress.overdue().evidence == {"host": "a"}
 
 
+def test_what_google_said_goes_before_where_it_stands() -> None:
+    """A later try that is stuck says less than the refusal before it."""
+    progress = Progress(Deadline(10))
+    progress.refusal = Failure("STS-QUOTA")
+    progress.enter("request", "ANSWER-TIMEOUT")
+    assert progress.overdue().code == "STS-QUOTA"
+    progress.refusal = None
+    assert progress.overdue().code == "ANSWER-TIMEOUT"
+
+
 def test_the_watchdog_finishes_and_leaves() -> None:
     """With the code of the outcome; the main thread can then claim nothing."""
     left: list[int] = []

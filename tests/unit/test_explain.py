@@ -108,6 +108,21 @@ def test_log_on_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert third.startswith("REGISTRY-ANONYMOUS\n")
 
 
+def test_how_often_and_when(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that what was mended since can be told from what is wrong now."""
+    line = b"E1124 %b.0 1 a.go:1] gcp-sa-credential-provider: [STS-CONDITION] refused. Fix: x\n"
+    type_in(monkeypatch, line % b"18:00:00" + line % b"19:00:00" + LOG)
+    assert main(["explain", "-"]) == 0
+    seen = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  seen")]
+    assert seen == ["  seen     2 times, last at 11-24 19:00:00"]
+    assert main(["explain", (line % b"18:00:00").decode()]) == 0
+    assert "  seen     at 11-24 18:00:00\n" in capsys.readouterr().out
+    assert main(["explain", "Unable to verify the ID Token signature\n" * 2]) == 0
+    assert "  seen     2 times\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["what is this", "some\nlines\n"])
 def test_unknown_text(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -10,10 +10,10 @@ from gcp_sa_credential_provider.plugin import http as http_module
 from gcp_sa_credential_provider.plugin.connect import parse_endpoint
 from gcp_sa_credential_provider.plugin.deadline import Deadline, Progress
 from gcp_sa_credential_provider.plugin.failure import Failure
-from gcp_sa_credential_provider.plugin.http import Service, _seconds, post
+from gcp_sa_credential_provider.plugin.http import Answer, Service, _seconds, post
 from gcp_sa_credential_provider.plugin.tls import TrustStore
 from raw_server import RESET, answering, http
-from scene import AUDIENCE, Outcome, request, run_plugin
+from scene import ACCOUNT, AUDIENCE, Outcome, request, run_plugin
 
 Environment = dict[str, str]
 
@@ -263,6 +263,78 @@ def test_a_try_that_would_be_too_short_is_not_made(
     assert len(google.log.entries("sts")) == 1
 
 
+@pytest.mark.parametrize(("status", "code"), [(503, "STS-UNAVAILABLE"), (429, "STS-QUOTA")])
+@pytest.mark.parametrize(("fault", "tries"), [("close", 4), ("stall", 3)])
+def test_what_google_said_outlasts_tries_without_an_answer(
+    environment: Environment,
+    google: Emulator,
+    issuer: Issuer,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    fault: str,
+    tries: int,
+) -> None:
+    """Two refusals, then nothing: the network is not to blame."""
+    monkeypatch.setattr(http_module, "_ANSWER_SECONDS", 0.05)
+    environment["GCP_TIMEOUT"] = "1"
+    google.faults.set("status", status=status, path="/v1/token", times=2)
+    google.faults.set(fault, name="later", path="/v1/token")
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.error) == (1, code)
+    assert f"({tries} tries)" in outcome.stderr
+    assert len(google.log.entries("sts")) == tries
+
+
+def test_what_google_said_outlasts_the_budget(
+    environment: Environment, google: Emulator, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog knows of it too: nothing else ends this try."""
+    monkeypatch.setattr(http_module, "_ANSWER_SECONDS", 30)
+    monkeypatch.setattr(Deadline, "within", lambda _, seconds: Deadline(seconds))
+    environment["GCP_TIMEOUT"] = "1"
+    google.faults.set("status", status=503, path="/v1/token")
+    google.faults.set("latency", seconds=1.2, path="/v1/token", skip=1)
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert (outcome.code, outcome.error, outcome.left) == (1, "STS-UNAVAILABLE", [1])
+
+
+def test_what_google_said_is_over_once_it_says_yes(
+    environment: Environment, google: Emulator, issuer: Issuer
+) -> None:
+    """The exchange went well in the end; the other service is silent."""
+    environment |= {"GCP_TIMEOUT": "1", "GCP_SERVICE_ACCOUNT": ACCOUNT}
+    google.faults.set("status", status=503, path="/v1/token", times=1)
+    google.faults.set("stall", name="later", service="iam_credentials")
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "ANSWER-TIMEOUT"
+
+
+def test_a_final_failure_is_told_whatever_was_said_before(
+    environment: Environment, issuer: Issuer
+) -> None:
+    """It would not become better, and it says more."""
+    with answering(http("503 x", b"{}"), b"SSH-2.0-OpenSSH\r\n\r\n") as server:
+        assert _plugin_at(server.url, environment, issuer).error == "ANSWER-MALFORMED"
+
+
+def test_a_try_that_would_be_shorter_than_the_last_answer_took_is_not_made(
+    environment: Environment, google: Emulator, issuer: Issuer
+) -> None:
+    """It could only time out."""
+    environment["GCP_TIMEOUT"] = "2"
+    google.faults.set("latency", seconds=1.1, path="/v1/token")
+    google.faults.set("status", status=429, path="/v1/token")
+    outcome = run_plugin(environment, request(issuer.token(AUDIENCE)))
+    assert outcome.error == "STS-QUOTA"
+    assert len(google.log.entries("sts")) == 1
+
+
+def _not_asked(answer: Answer) -> Failure:
+    """What no answer is given to."""
+    raise AssertionError(answer)
+
+
 def test_a_late_answer_leaves_time_for_another_try(
     google: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +348,6 @@ def test_a_late_answer_leaves_time_for_another_try(
         store=TrustStore("", ""),
     )
     with pytest.raises(Failure) as caught:
-        post(service, "/v1/token", {}, b"{}", Progress(Deadline(2)))
+        post(service, "/v1/token", {}, b"{}", _not_asked, Progress(Deadline(2)))
     assert caught.value.code == "ANSWER-TIMEOUT"
     assert len(google.log.entries("sts")) == 2

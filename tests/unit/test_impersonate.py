@@ -13,6 +13,16 @@ from scene import ACCOUNT, AUDIENCE, SUBJECT, request, run_plugin
 
 Environment = dict[str, str]
 
+_DENIED = (
+    "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
+)
+_PERIMETER = (
+    "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: Xy-7"
+)
+_UNUSED = (
+    "IAM Service Account Credentials API has not been used in project 7 before or it is disabled."
+)
+
 
 @pytest.fixture
 def impersonating(environment: Environment) -> Environment:
@@ -42,10 +52,17 @@ def test_a_lifetime_that_the_policy_forbids(impersonating: Environment, issuer: 
     ("status", "body", "code"),
     [
         (401, {"error": {"status": "UNAUTHENTICATED", "message": "Request had …"}}, "IAM-TOKEN"),
-        (403, {"error": {"status": "PERMISSION_DENIED", "message": "no"}}, "IAM-DENIED"),
+        (403, {"error": {"status": "PERMISSION_DENIED", "message": _DENIED}}, "IAM-DENIED"),
+        (403, {"error": {"status": "PERMISSION_DENIED", "message": _PERIMETER}}, "IAM-REFUSED"),
+        (
+            403,
+            {"error": {"message": "x", "details": [{"reason": "BILLING_DISABLED"}]}},
+            "IAM-REFUSED",
+        ),
+        (403, {"error": {"message": _UNUSED}}, "IAM-DISABLED"),
         (403, {"error": {"details": [{"reason": "SERVICE_DISABLED"}]}}, "IAM-DISABLED"),
         (404, {"error": {"status": "NOT_FOUND", "message": "Unknown"}}, "IAM-ACCOUNT"),
-        (403, {"error": {"message": "the lifetime of this token is over"}}, "IAM-DENIED"),
+        (403, {"error": {"message": "the lifetime of this token is over"}}, "IAM-REFUSED"),
         (400, {"error": {"status": "INVALID_ARGUMENT", "message": "scope"}}, "IAM-REFUSED"),
         (418, {}, "IAM-REFUSED"),
         (429, {}, "IAM-QUOTA"),
@@ -65,6 +82,17 @@ def test_other_refusals(
     google.faults.set("status", status=status, body=body, service="iam_credentials")
     outcome = run_plugin(impersonating, request(issuer.token(AUDIENCE)))
     assert (outcome.code, outcome.error, outcome.stdout) == (1, code, b"")
+
+
+def test_a_perimeter_is_not_taken_for_a_missing_grant(
+    impersonating: Environment, google: Emulator, issuer: Issuer
+) -> None:
+    """Google's words with the number to look up, and no advice to grant what is granted."""
+    body = {"error": {"status": "PERMISSION_DENIED", "message": _PERIMETER}}
+    google.faults.set("status", status=403, body=body, service="iam_credentials")
+    outcome = run_plugin(impersonating, request(issuer.token(AUDIENCE)))
+    assert f"refused {ACCOUNT} (403 PERMISSION_DENIED): {_PERIMETER}" in outcome.stderr
+    assert "workloadIdentityUser" not in outcome.stderr
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from gcp_sa_credential_provider.plugin.connect import Address, BadAddress
 from gcp_sa_credential_provider.plugin.proxy import is_exempt, parse_proxy, secrets_of
 from raw_server import RESET, answering
-from scene import AUDIENCE, request, run_plugin
+from scene import ACCOUNT, AUDIENCE, request, run_plugin
 
 Environment = dict[str, str]
 
@@ -110,6 +110,23 @@ def test_a_tunnel_to_google(through_proxy: Environment, google: Emulator, issuer
     outcome = run_plugin(through_proxy, request(issuer.token(AUDIENCE)))
     assert outcome.code == 0, outcome.stderr
     assert google.proxy.tunnels == ["sts.googleapis.com:443"]
+
+
+def test_a_proxy_of_another_kind_stops_before_the_exchange(
+    through_proxy: Environment, google: Emulator, issuer: Issuer
+) -> None:
+    """Also where only the second service would go through it; its password is not told."""
+    through_proxy |= {
+        "GCP_STS_ENDPOINT": google.endpoints["sts"],
+        "HTTPS_PROXY": "socks5://user:s3cret@proxy:1080",
+    }
+    asked = request(issuer.token(AUDIENCE))
+    assert run_plugin(through_proxy, asked).code == 0
+    google.log.clear()
+    outcome = run_plugin({**through_proxy, "GCP_SERVICE_ACCOUNT": ACCOUNT}, asked)
+    assert (outcome.code, outcome.error) == (2, "SETTINGS-PROXY")
+    assert "s3cret" not in outcome.stderr
+    assert google.log.entries() == []
 
 
 def test_a_proxy_that_refuses(through_proxy: Environment, google: Emulator, issuer: Issuer) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gcp_sa_credential_provider.catalogue.messages import ALL, FOREIGN
 from gcp_sa_credential_provider.catalogue.recognise import (
+    Finding,
     Recognised,
     entries,
     findings,
@@ -19,6 +20,7 @@ from gcp_sa_credential_provider.catalogue.recognise import (
     recognise,
 )
 from gcp_sa_credential_provider.catalogue.texts import TEXTS, Text
+from gcp_sa_credential_provider.cli.main import main
 from gcp_sa_credential_provider.plugin import exchange, impersonate
 from gcp_sa_credential_provider.plugin.http import Answer
 from gcp_sa_credential_provider.plugin.token import Claims
@@ -109,6 +111,30 @@ def test_example(text: Text) -> None:
     assert recognised.code == text.code
 
 
+@pytest.mark.parametrize(
+    ("words", "evidence"),
+    [
+        (["get-credentials"], {"argument": "get-credentials"}),
+        (["--v=5"], {"arguments": "--v=5"}),
+        (["--v=5", "get-credentials"], {"argument": "get-credentials"}),
+        (["explain"], {}),
+    ],
+)
+def test_usage_in_the_kubelets_log(
+    words: list[str], evidence: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An entry with `args`, as other providers have them: this program takes them for a command."""
+    try:
+        code: object = main(words)
+    except SystemExit as stop:
+        code = stop.code
+    said = capsys.readouterr().err
+    line = f"error execing credential provider plugin x for image gcr.io/p/a: exit status {code}: "
+    assert recognise(line + said) == Recognised(
+        "KUBELET-EXEC-ARGS", {"plugin": "x", "image": "gcr.io/p/a"} | evidence
+    )
+
+
 def test_own_line_wins() -> None:
     """The kubelet wraps it and it quotes Google; it is still our own code that counts."""
     line = (
@@ -160,8 +186,12 @@ def test_block_of_klog(prefix: str) -> None:
         prefix + "after\n",
     ]
     assert findings(prefix + line for line in lines) == [
-        Recognised(
-            "STS-CONDITION", {"said": "refused", "image": "gcr.io/p/app", "pod": "team-a/pod-1"}
+        Finding(
+            Recognised(
+                "STS-CONDITION",
+                {"said": "refused", "image": "gcr.io/p/app", "pod": "team-a/pod-1"},
+            ),
+            last="11-24 10:00:00",
         )
     ]
 
@@ -179,8 +209,91 @@ def test_findings_in_the_order_of_the_chain() -> None:
     """The effect is logged often and may come first; the cause is named first, each once."""
     effect = f'Unauthenticated request. Permission "{DOWNLOAD}"\n'
     cause = "gcp-sa-credential-provider: [CONNECT-TIMEOUT] no answer. Fix: let it\n"
-    codes = [finding.code for finding in findings([effect, "noise\n", cause, effect, cause])]
-    assert codes == ["CONNECT-TIMEOUT", "REGISTRY-ANONYMOUS"]
+    found = findings([effect, "noise\n", cause, effect, cause, effect])
+    codes = [(finding.latest.code, finding.times) for finding in found]
+    assert codes == [("CONNECT-TIMEOUT", 2), ("REGISTRY-ANONYMOUS", 3)]
+
+
+def test_the_latest_occurrence_counts() -> None:
+    """An hour of log holds what was mended since: it must not stand for what is wrong now."""
+    line = (
+        'E1124 {}.000000 1 plugin.go:416] "Failed to provide credentials for image" err="exit '
+        'status 1: gcp-sa-credential-provider: [STS-AUDIENCE] {}. Fix: x" pod="{}"\n'
+    )
+    log = [line.format("18:00:00", "before", "a/old"), line.format("19:00:00", "now", "b/new")]
+    assert findings(log) == [
+        Finding(
+            Recognised("STS-AUDIENCE", {"said": "now", "pod": "b/new"}),
+            times=2,
+            last="11-24 19:00:00",
+        )
+    ]
+
+
+ANONYMOUS = (
+    "failed to authorize: failed to fetch anonymous token: unexpected status from GET request to "
+    "https://{}/v2/token?scope=x: 403 Forbidden\n"
+)
+
+
+def test_causes_of_one_code_are_kept_apart() -> None:
+    """Another registry, permission or plugin is another cause; what was seen last comes first."""
+    denied = (
+        f'Permission "{DOWNLOAD}" denied on resource "projects/p/locations/us/repositories/{{}}"\n'
+    )
+    execed = "error execing credential provider plugin {} for image gcr.io/p/app: exit status 1: \n"
+    log = [
+        *(ANONYMOUS.format(host) for host in ("gcr.io", "us-docker.pkg.dev", "gcr.io")),
+        *(denied.format(name) for name in "ab"),
+        *(execed.format(name) for name in ("gcp-sa-credential-provider", "other")),
+    ]
+    told = ("plugin", "registry", "resource")
+    found = [
+        (
+            finding.latest.code,
+            next(finding.latest.evidence[name] for name in told if name in finding.latest.evidence),
+            finding.times,
+        )
+        for finding in findings(log)
+    ]
+    assert found == [
+        ("KUBELET-EXEC", "other", 1),
+        ("KUBELET-EXEC", "gcp-sa-credential-provider", 1),
+        ("REGISTRY-ANONYMOUS", "gcr.io", 2),
+        ("REGISTRY-ANONYMOUS", "us-docker.pkg.dev", 1),
+        ("REGISTRY-DENIED", "projects/p/locations/us/repositories/b", 1),
+        ("REGISTRY-DENIED", "projects/p/locations/us/repositories/a", 1),
+    ]
+
+
+def test_a_code_does_not_flood() -> None:
+    """Whoever may make pods chooses names: the latest few are kept, in answer and in memory."""
+    log = (ANONYMOUS.format(f"a{number}-docker.pkg.dev") for number in range(1000))
+    hosts = [finding.latest.evidence["registry"] for finding in findings(log)]
+    assert hosts == [f"a{number}-docker.pkg.dev" for number in range(999, 994, -1)]
+
+
+OTHERS = ("auth.docker.io", "mirror.gcr.io", "k8s.gcr.io", "x.us-docker.pkg.dev", "gcr.io.x.dev")
+
+
+@pytest.mark.parametrize("host", OTHERS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        ANONYMOUS,
+        "failed to fetch oauth token: unexpected status from POST request to https://{}/t: 403 F",
+        "failed to fetch oauth token: unexpected status from POST request to https://{}/t: 401 U",
+        "unexpected status from HEAD request to https://{}/v2/p/app/manifests/1: 403 Forbidden",
+        "unexpected status from HEAD request to https://{}/v2/p/app/x: 412 Precondition Failed",
+        'failed to resolve reference "{}/p/app:1": authorization failed: no basic auth credentials',
+        'failed to resolve reference "{0}/p/app:1": {0}/p/app:1: not found',
+        'I1124 10:00:00.0 1 a.go:1] "Pulling image without credentials" image="{}/p/app:1"',
+    ],
+)
+def test_other_registries_are_not_ours(host: str, text: str) -> None:
+    """What we would advise is about Google's; on many nodes most pulls are from elsewhere."""
+    assert recognise(text.format(host)) is None
+    assert recognise(text.format("gcr.io")) is not None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import _thread
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,43 @@ def test_where_no_line_can_be_made(
     outcome = run_plugin(environment, request(issuer.token("another")))
     assert (outcome.code, outcome.error) == (1, "STS-AUDIENCE")
     assert "no more can be said (ModuleNotFoundError). Fix: see whether" in outcome.stderr
+
+
+def test_a_line_that_takes_too_long_to_make(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file system that the modules for it are on does not answer: one line without them."""
+    gone = threading.Event()
+
+    class Stalled:
+        """Finds nothing until the process has gone."""
+
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name.endswith(".plugin.messages"):
+                gone.wait()
+
+    monkeypatch.delitem(sys.modules, "gcp_sa_credential_provider.plugin.messages")
+    monkeypatch.delitem(sys.modules, "gcp_sa_credential_provider.plugin.line", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Stalled, *sys.meta_path])
+    in_read, in_write = os.pipe()
+    err_read, err_write = os.pipe()
+    os.close(in_write)
+    left: list[int] = []
+
+    def leave(code: int) -> None:
+        left.append(code)
+        gone.set()
+
+    host = Host(environment=environment, stdin=in_read, stdout=1, stderr=err_write, exit=leave)
+    run_module.run(host)
+    os.close(in_read)
+    os.close(err_write)
+    with os.fdopen(err_read) as err:
+        text = err.read()
+    assert left == [1]
+    assert "[REQUEST-EMPTY] no more can be said (TimeoutError). Fix: see whether" in text
+    assert text.count("Fix: ") == 1
 
 
 def test_nor_can_it_be_written(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def test_one_variable_is_enough() -> None:
     assert (got.lifetime, got.timeout, got.cache_key_type) == (3600, 10, "Global")
     assert str(got.sts.address) == "sts.googleapis.com:443"
     assert str(got.iam_credentials.address) == "iamcredentials.googleapis.com:443"
-    assert got.proxy is None
+    assert got.proxy_for(got.sts) is None
 
 
 def test_empty_counts_as_unset() -> None:
@@ -36,7 +36,8 @@ def test_empty_counts_as_unset() -> None:
     got = settings(
         GCP_SERVICE_ACCOUNT="", GCP_REGISTRIES="", GCP_TIMEOUT="", GCP_LOG="", HTTPS_PROXY=""
     )
-    assert (got.account, got.timeout, got.log, got.proxy) == ("", 10, "", None)
+    assert (got.account, got.timeout, got.log) == ("", 10, "")
+    assert got.proxy_for(got.sts) is None
 
 
 def test_no_audience() -> None:
@@ -119,9 +120,6 @@ def test_another_universe_has_no_known_registries() -> None:
         ("GCP_TIMEOUT", "1" * 5000, "SETTINGS-VALUE"),
         ("GCP_LOG", "stdout", "SETTINGS-VALUE"),
         ("GCP_LOG", "/var/log/", "SETTINGS-VALUE"),
-        ("HTTPS_PROXY", "https://proxy:3128", "SETTINGS-PROXY"),
-        ("HTTPS_PROXY", "socks5://proxy:1080", "SETTINGS-PROXY"),
-        ("https_proxy", "http://proxy:x", "SETTINGS-PROXY"),
     ],
 )
 def test_bad_values(variable: str, value: str, code: str) -> None:
@@ -138,8 +136,9 @@ def test_an_endpoint_with_a_password_is_not_quoted() -> None:
 def test_upper_case_wins_among_proxies() -> None:
     """As in Go's httpproxy."""
     got = settings(HTTPS_PROXY="http://a:1", https_proxy="http://b:2", NO_PROXY="x", no_proxy="y")
-    assert got.proxy is not None
-    assert (str(got.proxy.address), got.no_proxy) == ("a:1", "x")
+    proxy = got.proxy_for(got.sts)
+    assert proxy is not None
+    assert (str(proxy.address), got.no_proxy) == ("a:1", "x")
 
 
 def test_a_proxy_is_for_tls_and_for_hosts_that_are_not_exempt() -> None:
@@ -152,4 +151,26 @@ def test_a_proxy_is_for_tls_and_for_hosts_that_are_not_exempt() -> None:
     assert got.proxy_for(got.sts) is None
     assert got.proxy_for(got.iam_credentials) is None
     other = settings(https_proxy="proxy:3128")
-    assert other.proxy_for(other.sts) is other.proxy
+    proxy = other.proxy_for(other.sts)
+    assert proxy is not None
+    assert str(proxy.address) == "proxy:3128"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "https://proxy:3128"),
+        ("HTTPS_PROXY", "socks5://proxy:1080"),
+        ("https_proxy", "http://proxy:x"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_where_it_would_be(
+    variable: str, value: str
+) -> None:
+    """Other programs of the node may need it for other hosts."""
+    spared = settings(**{variable: value, "NO_PROXY": ".googleapis.com"})
+    assert spared.proxy_for(spared.sts) is None
+    used = settings(**{variable: value})
+    with pytest.raises(Failure) as caught:
+        used.proxy_for(used.sts)
+    assert (caught.value.code, caught.value.evidence["variable"]) == ("SETTINGS-PROXY", variable)

@@ -176,6 +176,14 @@ FOREIGN = {
         "architecture. Permission denied: no execute bit, or a file system mounted noexec.",
         "install the static file of the node's architecture with mode 0755",
     ),
+    "KUBELET-EXEC-ARGS": _message(
+        KUBELET,
+        "the kubelet runs this program with arguments",
+        "It is the plugin only where it has none; with arguments it is the operator's tool, which "
+        "wrote its usage. Other providers have args, such as get-credentials or --v=3; this one's "
+        "settings are all in env.",
+        "take args out of this program's entry in the CredentialProviderConfig" + _RESTART,
+    ),
     "KUBELET-EXEC": _message(
         KUBELET,
         "the plugin ended with an error",

@@ -17,12 +17,16 @@ from gcp_sa_credential_provider.catalogue.texts import TEXTS
 _LONGEST_ENTRY = 16 * 1024  # characters of a log entry that are looked at
 _LONGEST_EVIDENCE = 400  # characters; one piece of evidence
 _LONGEST_BLOCK = 50  # lines of one entry of the kubelet's log
+_MOST_OF_A_CODE = 5  # findings; more tell nothing new, and others may choose the names in them
+# Evidence that makes two causes of one code, each to be mended by itself; not: whose pull it was.
+_APART = ("registry", "resource", "project", "audience", "plugin")
 
 _OWN_LINE = re.compile(
     r"gcp-sa-credential-provider: \[(?P<code>[A-Z0-9-]+)\] (?P<said>.*?)(?:\. Fix: |$)"
 )
 # Fields of a structured entry that say whose pull it was.
 _FIELDS = re.compile(r'\b(image|pod|serviceAccount)="([^"]+)"')
+_TIME = re.compile(r"\b[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d)\.")  # klog's, at the head of an entry
 _IMAGE = re.compile(r"error execing credential provider plugin \S+ for image (\S+): ")
 # A JWT, whole or cut; Google's access tokens; credentials in a header or a URL.
 _SECRETS = re.compile(
@@ -46,6 +50,17 @@ class Recognised:
     evidence: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A cause that a log tells of."""
+
+    latest: Recognised
+    times: int = 1
+    """How many of its entries do."""
+    last: str = ""
+    """When the latest was written, `MM-DD HH:MM:SS` by the node's clock; "" if it does not say."""
+
+
 def recognise(text: str) -> Recognised | None:
     """The most telling thing that one log entry, event or answer says; None if unknown."""
     # Quotes come escaped from JSON and from klog, and twice so where one is inside the other.
@@ -60,13 +75,21 @@ def recognise(text: str) -> Recognised | None:
     return None
 
 
-def findings(lines: Iterable[str]) -> list[Recognised]:
-    """All that a log says, each code once, in the order of the chain."""
-    found: dict[str, Recognised] = {}
+def findings(lines: Iterable[str]) -> list[Finding]:
+    """The causes that a log tells of, in the order of the chain; of one code the latest come first.
+
+    A log goes from old to new, and what it said first may be mended since.
+    """
+    found: dict[str, dict[tuple[str | None, ...], Finding]] = {}
     for entry in entries(lines):
         if recognised := recognise(entry):
-            found.setdefault(recognised.code, recognised)
-    return [found[code] for code in ALL if code in found]
+            of_code = found.setdefault(recognised.code, {})
+            cause = tuple(map(recognised.evidence.get, _APART))
+            before = of_code.pop(cause, None)
+            of_code[cause] = Finding(recognised, before.times + 1 if before else 1, _time(entry))
+            if len(of_code) > _MOST_OF_A_CODE:
+                del of_code[next(iter(of_code))]
+    return [finding for code in ALL for finding in reversed(found.get(code, {}).values())]
 
 
 def entries(lines: Iterable[str]) -> Iterator[str]:
@@ -89,6 +112,11 @@ def entries(lines: Iterable[str]) -> Iterator[str]:
 def masked(text: str) -> str:
     """`text` without anything that looks like a token or a password."""
     return _SECRETS.sub("[REDACTED]", text)
+
+
+def _time(entry: str) -> str:
+    found = _TIME.search(entry)
+    return "{}-{} {}".format(*found.groups()) if found else ""
 
 
 def _evidence(groups: dict[str, str | None], entry: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import re
 import textwrap
 
 from gcp_sa_credential_provider.catalogue.messages import ALL, LINKS, OWN
-from gcp_sa_credential_provider.catalogue.recognise import Recognised
+from gcp_sa_credential_provider.catalogue.recognise import Finding
 from gcp_sa_credential_provider.catalogue.texts import TEXTS
 
 NAME = "gcp-sa-credential-provider"
@@ -43,22 +43,17 @@ def shown(what: str) -> str:
     return re.sub(r"\{(\w+)\}", r"<\1>", what)
 
 
-def entry(code: str, width: int, finding: Recognised | None = None) -> str:
+def entry(code: str, width: int, finding: Finding | None = None) -> str:
     """One code for a terminal of `width` columns, with the finding's evidence if there is one."""
     message = ALL[code]
     rows = [("where", message.link)]
     if finding is None:
         rows.append(("what", shown(message.what)))
-    elif "said" in finding.evidence:
-        rows.append(("what", finding.evidence["said"]))
     else:
-        rows.append(("what", _summary(code)))
-    if finding is not None:
-        rows += [
-            ("found", f"{name}: {value}")
-            for name, value in finding.evidence.items()
-            if name != "said"
-        ]
+        evidence = dict(finding.latest.evidence)
+        rows.append(("what", evidence.pop("said", "") or _summary(code)))
+        rows += [("found", f"{name}: {value}") for name, value in evidence.items()]
+        rows += [("seen", text) for text in [_seen(finding)] if text]
     rows += [("meaning", message.meaning), ("fix", message.fix)]
     return "\n".join([code, *(_row(label, text, width) for label, text in rows)])
 
@@ -114,6 +109,13 @@ def _section(code: str) -> str:
 def _escape(text: str) -> str:
     """Running text in Markdown: no mark-up comes of names with `*`, `_` or `<`."""
     return re.sub(r"([\\`*_<\[\]])", r"\\\1", text)
+
+
+def _seen(finding: Finding) -> str:
+    """How often and when; nothing of what was seen once at an unknown time."""
+    if finding.times == 1:
+        return f"at {finding.last}" if finding.last else ""
+    return f"{finding.times} times" + (f", last at {finding.last}" if finding.last else "")
 
 
 def _summary(code: str) -> str:

@@ -25,9 +25,11 @@ def _text(code: str, pattern: str, example: str) -> Text:
     return Text(code, re.compile(pattern), example)
 
 
-_GOOGLE_REGISTRY = (
-    r"(?<![a-z0-9-])(?P<registry>[a-z0-9-]{1,40}-docker\.pkg\.dev|(?:us\.|eu\.|asia\.)?gcr\.io)/"
-)
+# The registries that tokens are for unless GCP_REGISTRIES says otherwise. What is said of another
+# one is no concern of ours: mirror.gcr.io and k8s.gcr.io are others, too.
+_GCR = r"(?:us\.|eu\.|asia\.)?gcr\.io"
+_GOOGLE_HOST = r"(?:[a-z0-9-]{1,40}-docker\.pkg\.dev|" + _GCR + ")"
+_GOOGLE_REGISTRY = r"(?<![a-z0-9.-])(?P<registry>" + _GOOGLE_HOST + ")/"
 # The rest of a value: to the end of klog's quoted value, of klog's block, of the entry.
 _REST = r'.{1,4000}?(?=(?:"| >) \w+="|$)'
 
@@ -289,6 +291,16 @@ TEXTS = (
         "file or directory",
     ),
     _text(
+        "KUBELET-EXEC-ARGS",
+        # Up to 1.34 the log is split behind the first line of the usage.
+        r"error execing credential provider plugin (?P<plugin>\S+) for image \S+: "
+        r"exit status 2: usage: gcp-sa-credential-provider\b"
+        r"(?:.{1,4000}?: error: (?:argument COMMAND: invalid choice: '(?P<argument>[^']*)'"
+        r"|unrecognized arguments: (?P<arguments>" + _REST + ")))?",
+        "error execing credential provider plugin PLUGIN for image IMAGE: exit status 2: usage: "
+        "gcp-sa-credential-provider [-h] [--version] COMMAND ...",
+    ),
+    _text(
         "KUBELET-EXEC",
         r"error execing credential provider plugin (?P<plugin>\S+) for image \S+: "
         r"(?P<status>exit status \d+|signal: [a-z ]+)?",
@@ -296,7 +308,7 @@ TEXTS = (
     ),
     _text(
         "KUBELET-ANONYMOUS",
-        r"Pulling image without credentials",
+        r'Pulling image without credentials(?!.{0,400}\bimage="(?!' + _GOOGLE_HOST + "/))",
         "Pulling image without credentials",
     ),
     # Artifact Registry, and containerd about it.
@@ -310,10 +322,11 @@ TEXTS = (
     ),
     _text(
         "REGISTRY-ANONYMOUS",
-        r"failed to fetch anonymous token: unexpected status from [A-Z]+ request to "
-        r"https?://(?P<registry>[^/\s]+)\S*: (?P<status>40[13])",
+        r"failed to fetch anonymous token: unexpected status from [A-Z]+ request to https?://"
+        + _GOOGLE_REGISTRY
+        + r"\S*: (?P<status>40[13])",
         "failed to fetch anonymous token: unexpected status from GET request to "
-        "https://REGISTRY/v2/token?…: 403 Forbidden",
+        "https://us-docker.pkg.dev/v2/token?…: 403 Forbidden",
     ),
     _text(
         "REGISTRY-DENIED",
@@ -324,21 +337,24 @@ TEXTS = (
     ),
     _text(
         "REGISTRY-DENIED",
-        r"failed to fetch oauth token: unexpected status from [A-Z]+ request to "
-        r"https?://(?P<registry>[^/\s]+)\S*: (?P<status>403)",
+        r"failed to fetch oauth token: unexpected status from [A-Z]+ request to https?://"
+        + _GOOGLE_REGISTRY
+        + r"\S*: (?P<status>403)",
         "failed to fetch oauth token: unexpected status from GET request to "
-        "https://REGISTRY/v2/token?…: 403 Forbidden",
+        "https://us-docker.pkg.dev/v2/token?…: 403 Forbidden",
     ),
     _text(
         "REGISTRY-CREDENTIAL",
-        r"failed to fetch oauth token: unexpected status from [A-Z]+ request to "
-        r"https?://(?P<registry>[^/\s]+)\S*: (?P<status>401)",
+        r"failed to fetch oauth token: unexpected status from [A-Z]+ request to https?://"
+        + _GOOGLE_REGISTRY
+        + r"\S*: (?P<status>401)",
         "failed to fetch oauth token: unexpected status from GET request to "
-        "https://REGISTRY/v2/token?…: 401 Unauthorized",
+        "https://us-docker.pkg.dev/v2/token?…: 401 Unauthorized",
     ),
     _text(
         "REGISTRY-NO-CREDENTIAL",
-        r"not authenticated: No credential was supplied|no basic auth credentials",
+        r"not authenticated: No credential was supplied"
+        r"|" + _GOOGLE_REGISTRY + r".{0,600}\bno basic auth credentials",
         "not authenticated: No credential was supplied.",
     ),
     _text(
@@ -348,7 +364,7 @@ TEXTS = (
     ),
     _text(
         "REGISTRY-CONTAINER-REGISTRY",
-        r"(?P<registry>(?:us\.|eu\.|asia\.)?gcr\.io)/.{0,400}\b412 Precondition Failed",
+        r"(?<![a-z0-9.-])(?P<registry>" + _GCR + r")/.{0,400}\b412 Precondition Failed",
         "unexpected status from HEAD request to https://gcr.io/v2/…: 412 Precondition Failed",
     ),
     _text(

@@ -78,7 +78,7 @@ def _findings(lines: Iterable[str], width: int) -> int:
         return 1
     if len(found) > 1:
         print(f"{len(found)} findings in the order of the chain; the first is likely the cause.\n")
-    print("\n\n".join(render.entry(finding.code, width, finding) for finding in found))
+    print("\n\n".join(render.entry(finding.latest.code, width, finding) for finding in found))
     return 0
 
 

@@ -37,7 +37,7 @@ class Progress:
     """Where the exchange stands: read by the watchdog when it must speak, and by the log record.
 
     `milliseconds` sums up by phase; `tries` counts all requests sent or attempted, `attempt` those
-    of the request that is under way.
+    of the request that is under way. `refusal` is what Google answered to an earlier try of it.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -45,6 +45,7 @@ class Progress:
         self.milliseconds: dict[str, float] = {}
         self.tries = 0
         self.attempt = 0
+        self.refusal: Failure | None = None
         self._now = Failure("TIMEOUT", doing="starting")
         self._phase = "start"
         self._since = time.monotonic()
@@ -63,8 +64,8 @@ class Progress:
         self._since = now
 
     def overdue(self) -> Failure:
-        """What to say when time runs out now."""
-        return self._now
+        """What to say when time runs out now: Google's own words before where it stands."""
+        return self.refusal or self._now
 
 
 class Watchdog:

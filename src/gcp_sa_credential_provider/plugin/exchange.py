@@ -69,11 +69,15 @@ def exchange(
             "subjectToken": token,
         }
     ).encode("ascii")
+
+    def refused(answer: Answer) -> Failure:
+        return _refusal(answer, read_object(answer, service), audience, claims)
+
     before = time.monotonic()
-    answer = post(service, "/v1/token", HEADERS, body, progress)
-    document = read_object(answer, service)
+    answer = post(service, "/v1/token", HEADERS, body, refused, progress)
     if answer.status != 200:
-        raise _refusal(answer, document, audience, claims)
+        raise refused(answer)
+    document = read_object(answer, service)
     access_token = read_token(document, "access_token", service)
     return Grant(token=access_token, lifetime=lifetime(document.get("expires_in"), before))
 

@@ -8,6 +8,8 @@
 | 408, 429, 5xx | yes, after Retry-After |
 | any other status, redirects included | no |
 | no such name; a certificate that does not verify; no HTTP; too large | no |
+
+What Google refused outlasts later tries that get no answer: not the network is to blame then.
 """
 
 import time
@@ -22,6 +24,8 @@ from gcp_sa_credential_provider.plugin.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gcp_sa_credential_provider.plugin.proxy import Proxy
 
 TRIES = 4
@@ -66,12 +70,19 @@ class Answer(Value):
 
 
 def post(
-    service: Service, path: str, headers: "dict[str, str]", body: bytes, progress: Progress
+    service: Service,
+    path: str,
+    headers: "dict[str, str]",
+    body: bytes,
+    refused: "Callable[[Answer], Failure]",
+    progress: Progress,
 ) -> Answer:
     """POST `body` to `path`; at most TRIES times, within the budget. Any status is an answer.
 
-    The caller vouches that `path` and `headers` are printable ASCII. Raises Failure DNS-*,
-    CONNECT-*, PROXY-*, TLS-* or ANSWER-*.
+    The caller vouches that `path` and `headers` are printable ASCII. `refused` makes a Failure of
+    a refusal that may pass. Raises Failure DNS-*, CONNECT-*, PROXY-*, TLS-* or ANSWER-* where no
+    try was answered, or the last one ended in what is not tried again; and else what `refused` made
+    of the last answer.
     """
     authority = service.endpoint.authority
     lines = [f"POST {path} HTTP/1.1", f"Host: {authority}"]
@@ -84,23 +95,33 @@ def post(
         progress.tries += 1
         progress.attempt = attempt
         wait = pause(attempt - 1)
+        left = progress.deadline.left()
         try:
             answer = _once(service, message, progress)
         except Failure as failure:
-            if failure.code not in _TRANSIENT or _gives_up(attempt, wait, progress):
+            if failure.code not in _TRANSIENT:
                 raise
+            if _gives_up(attempt, wait, _LEAST_TRY, progress):
+                raise progress.refusal or failure from None
         else:
-            wait += answer.retry_after  # on top: all that were refused at once were told the same
-            passing = answer.status in (408, 429) or answer.status >= 500
-            if not passing or _gives_up(attempt, wait, progress):
+            if answer.status not in (408, 429) and answer.status < 500:
+                progress.refusal = None
                 return answer
+            progress.refusal = refused(answer)
+            wait += answer.retry_after  # on top: all that were refused at once were told the same
+            took = left - progress.deadline.left()  # and the next answer will hardly come sooner
+            if _gives_up(attempt, wait, max(_LEAST_TRY, took), progress):
+                raise progress.refusal
         progress.enter("wait", "TIMEOUT", doing="waiting to try again")
         time.sleep(wait)
 
 
-def _gives_up(attempt: int, wait: float, progress: Progress) -> bool:
-    """Whether there is no try left, or no time for one: the kubelet comes again anyway."""
-    return attempt == TRIES or wait + _LEAST_TRY >= progress.deadline.left()
+def _gives_up(attempt: int, wait: float, least: float, progress: Progress) -> bool:
+    """Whether there is no try left, or no time for one: the kubelet comes again anyway.
+
+    `least`: seconds that a try must have.
+    """
+    return attempt == TRIES or wait + least >= progress.deadline.left()
 
 
 def _once(service: Service, message: bytes, progress: Progress) -> Answer:
@@ -111,7 +132,7 @@ def _once(service: Service, message: bytes, progress: Progress) -> Answer:
     try:
         return _send(service, context, message, progress)
     except Failure as failure:
-        if failure.code != "TLS-UNTRUSTED" or not service.store.can_widen(context):
+        if failure.code != "TLS-UNTRUSTED" or not service.store.widen(context):
             raise
     context = service.store.context(service.endpoint.address.host, whole=True)
     return _send(service, context, message, progress)

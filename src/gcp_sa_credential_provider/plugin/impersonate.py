@@ -17,6 +17,8 @@ from gcp_sa_credential_provider.plugin.failure import Failure
 from gcp_sa_credential_provider.plugin.http import Answer, Service, post
 from gcp_sa_credential_provider.plugin.token import Claims
 
+_PERMISSION = "iam.serviceAccounts.getAccessToken"
+
 
 def impersonate(
     service: Service,
@@ -31,11 +33,15 @@ def impersonate(
     path = f"/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
     body = jsonc.dumps({"scope": scope.split(), "lifetime": f"{seconds}s"}).encode("ascii")
     headers = {**HEADERS, "Authorization": f"Bearer {federated.token}"}
+
+    def refused(answer: Answer) -> Failure:
+        return _refusal(answer, read_object(answer, service), account, seconds, claims)
+
     before = time.monotonic()
-    answer = post(service, path, headers, body, progress)
-    document = read_object(answer, service)
+    answer = post(service, path, headers, body, refused, progress)
     if answer.status != 200:
-        raise _refusal(answer, document, account, seconds, claims)
+        raise refused(answer)
+    document = read_object(answer, service)
     token = read_token(document, "accessToken", service)
     expire_time = document.get("expireTime")
     expires = rfc3339(expire_time) if isinstance(expire_time, str) else None
@@ -57,10 +63,10 @@ def _refusal(
         code = "IAM-UNAVAILABLE"
     elif answer.status == 400 and "lifetime" in text:
         code = "IAM-LIFETIME"
-    else:
-        code = {401: "IAM-TOKEN", 403: "IAM-DENIED", 404: "IAM-ACCOUNT"}.get(
-            answer.status, "IAM-REFUSED"
-        )
+    elif answer.status == 403 and _PERMISSION in text:
+        code = "IAM-DENIED"
+    else:  # any other 403 is a policy, a perimeter, a bill: a grant would not help
+        code = {401: "IAM-TOKEN", 404: "IAM-ACCOUNT"}.get(answer.status, "IAM-REFUSED")
     return Failure(
         code,
         status=answer.status,

@@ -43,6 +43,7 @@ _PROVIDER_FORM = (
 # The kubelet reads its CredentialProviderConfig, env included, at its start only.
 _RESTART = "; then restart the kubelet"
 _GAVE_UP = "This is how the last of up to four tries within GCP_TIMEOUT ended."
+_ANSWERED = "This is the last answer to any of up to four tries within GCP_TIMEOUT."
 _TO_GOOGLE = "sts.googleapis.com (and iamcredentials.googleapis.com for impersonation), port 443"
 
 MESSAGES = {
@@ -207,7 +208,8 @@ MESSAGES = {
         SETTINGS,
         "{variable} names no usable proxy: {reason}",
         "Only plain http proxies can be used. The value is not shown: it may hold a password.",
-        "set it to http://[USER:PASSWORD@]HOST:PORT, or unset it for this provider" + _RESTART,
+        "set it to http://[USER:PASSWORD@]HOST:PORT, unset it for this provider, or name Google's "
+        "hosts in NO_PROXY" + _RESTART,
     ),
     "SETTINGS-VALUE": _message(
         SETTINGS,
@@ -486,7 +488,7 @@ MESSAGES = {
     "STS-QUOTA": _message(
         STS,
         "Google throttles exchanges of this project: {text}",
-        "A project has 6000 exchanges a minute. " + _GAVE_UP,
+        "A project has 6000 exchanges a minute. " + _ANSWERED,
         "wait: the kubelet tries again; use cacheType: ServiceAccount (from Kubernetes 1.34 on)",
     ),
     "STS-DISABLED": _message(
@@ -499,7 +501,7 @@ MESSAGES = {
     "STS-UNAVAILABLE": _message(
         STS,
         "Google's token service failed ({status} {error}): {text}",
-        "A failure on Google's side. A token in its last seconds gets a 500 as well. " + _GAVE_UP,
+        "A failure on Google's side. A token in its last seconds gets a 500 as well. " + _ANSWERED,
         "wait: the kubelet tries again; see status.cloud.google.com",
     ),
     "STS-REFUSED": _message(
@@ -541,7 +543,7 @@ MESSAGES = {
     "IAM-QUOTA": _message(
         IAM,
         "Google throttles impersonation: {text}",
-        "A project has 60000 generateAccessToken calls a minute. " + _GAVE_UP,
+        "A project has 60000 generateAccessToken calls a minute. " + _ANSWERED,
         "wait: the kubelet tries again; use cacheType: ServiceAccount (from Kubernetes 1.34 on)",
     ),
     "IAM-DISABLED": _message(
@@ -553,14 +555,15 @@ MESSAGES = {
     "IAM-UNAVAILABLE": _message(
         IAM,
         "Google's IAM Credentials API failed ({status} {error}): {text}",
-        "A failure on Google's side. " + _GAVE_UP,
+        "A failure on Google's side. " + _ANSWERED,
         "wait: the kubelet tries again; see status.cloud.google.com",
     ),
     "IAM-REFUSED": _message(
         IAM,
         "Google's IAM Credentials API refused {account} ({status} {error}): {text}",
-        "A refusal that this version does not know.",
-        "read Google's words; look the account up in IAM",
+        "A refusal that this version does not know, or one of many causes: a policy of the "
+        "organisation, a perimeter of VPC Service Controls, billing that is off.",
+        "read Google's words; look up the account, its project and the organisation's policies",
     ),
     "INTERNAL": _message(
         PROGRAM,

@@ -14,6 +14,7 @@ import posix
 import time
 
 from gcp_sa_credential_provider.plugin import record, request, response
+from gcp_sa_credential_provider.plugin.connect import Endpoint
 from gcp_sa_credential_provider.plugin.deadline import Deadline, Progress, Watchdog
 from gcp_sa_credential_provider.plugin.exchange import Grant, exchange
 from gcp_sa_credential_provider.plugin.failure import Failure
@@ -27,7 +28,9 @@ from gcp_sa_credential_provider.plugin.text import printable
 from gcp_sa_credential_provider.plugin.tls import TrustStore
 from gcp_sa_credential_provider.plugin.token import Claims, read_claims
 
-_LAST_WORDS = 0.5  # seconds for stderr and the log once the outcome is known
+# Seconds once the outcome is known: for the log of a success; for the texts, stderr and the log of
+# a failure. With both the process ends before the kubelet's 60.
+_LAST_WORDS, _LAST_WORDS_OF_FAILURE = 0.5, 2.0
 _LONGEST_FIELD = 512  # characters of one value of the record, …
 _LONGEST_MESSAGE = 1024  # … and of what stderr got, whose fix is at its end
 
@@ -46,6 +49,7 @@ class Attempt:
         self.store: TrustStore | None = None
         self.account = ""
         self.lifetime: int | None = None
+        self.code = 0
         self.said = False
 
     def configure(self) -> Settings:
@@ -93,12 +97,14 @@ class Attempt:
     def obtain(self, settings: Settings, token: str, claims: Claims) -> Grant:
         """Exchange, and impersonate where an account is named."""
         store = self.store = TrustStore(settings.cert_file, settings.cert_dir)
-        sts, iam = (
-            Service(endpoint=endpoint, proxy=settings.proxy_for(endpoint), store=store)
-            for endpoint in (settings.sts, settings.iam_credentials)
-        )
+
+        def service(endpoint: Endpoint) -> Service:
+            return Service(endpoint=endpoint, proxy=settings.proxy_for(endpoint), store=store)
+
+        sts = service(settings.sts)
+        iam = service(settings.iam_credentials) if self.account else None
         grant = exchange(sts, settings.audience, token, claims, self.progress)
-        if not self.account:
+        if iam is None:
             return grant
         from gcp_sa_credential_provider.plugin.impersonate import impersonate
 
@@ -108,45 +114,61 @@ class Attempt:
         )
 
     def conclude(self, failure: "Failure | None") -> int:
-        """`finish`, or one fixed line where not even that can be done. Returns the exit code.
+        """`finish`, or one fixed line where that cannot be done or takes too long: the exit code.
 
         The modules that it imports may be gone: a zipapp was replaced while it ran.
         """
+        if failure is not None:
+            self.code = 1  # until the catalogue has been asked
+        # A disk that hangs, a reader of stderr that does not read: neither may hold a pull.
+        # Datagrams do not wait: with them a success needs no second thread.
+        watchdog: Watchdog | None = None
+        if failure is not None or self.log.startswith("/"):
+            seconds = _LAST_WORDS if failure is None else _LAST_WORDS_OF_FAILURE
+            try:
+                watchdog = Watchdog(
+                    Deadline(seconds),
+                    lambda: self.cut_short(failure, "TimeoutError"),
+                    self.host.exit,
+                )
+            except Failure:
+                watchdog = None  # no thread to spare; the line is short enough to go without
         try:
-            return self.finish(failure)
+            self.finish(failure)
         except BaseException as error:  # noqa: BLE001 -- a traceback may quote a token
-            if failure is None:
-                return 0  # the response is with the kubelet
-            line = (
-                f"{record.NAME}: [{failure.code}] no more can be said ({type(error).__name__})."
-                " Fix: see whether this program was replaced while it ran, and pull again"
-            )
-            if not self.said:
-                try:  # noqa: SIM105 -- contextlib is an import too
-                    write_all(self.host.stderr, line.encode("ascii", "replace"))
-                except OSError:
-                    pass
-            return 1
+            if failure is not None:  # else the response is with the kubelet
+                self.code = 1
+                self.cut_short(failure, type(error).__name__)
+        if watchdog:
+            watchdog.dismiss()
+        return self.code
 
-    def finish(self, failure: "Failure | None") -> int:
-        """Say what failed, on stderr and in the record. Returns the exit code."""
-        code, text = 0, ""
+    def cut_short(self, failure: "Failure | None", reason: str) -> int:
+        """Say one fixed line, for which nothing is imported, if none was said. The exit code."""
+        if failure is not None and not self.said:
+            self.said = True
+            line = (
+                f"{record.NAME}: [{failure.code}] no more can be said ({reason}). Fix: see whether"
+                " this program was replaced while it ran, or its disk hangs, and pull again"
+            )
+            try:  # noqa: SIM105 -- contextlib is an import too
+                write_all(self.host.stderr, line.encode("ascii", "replace"))
+            except OSError:
+                pass
+        return self.code
+
+    def finish(self, failure: "Failure | None") -> None:
+        """Say what failed, on stderr and in the record."""
+        text = ""
         if failure is not None:
             # Not on the way of a pull that works: the texts alone are a third of this package.
             from gcp_sa_credential_provider.plugin.line import explain
             from gcp_sa_credential_provider.plugin.messages import MESSAGES
 
-            code = MESSAGES[failure.code].exit_code
+            self.code = MESSAGES[failure.code].exit_code
             text = explain(failure, self.secrets, self.progress.attempt)
-        # A reader of stderr that does not read, a disk that hangs: neither may hold a pull.
-        # Datagrams do not wait: with them a success needs no second thread.
-        watchdog: Watchdog | None = None
-        if text or self.log.startswith("/"):
-            try:
-                watchdog = Watchdog(Deadline(_LAST_WORDS), lambda: code, self.host.exit)
-            except Failure:
-                watchdog = None  # no thread to spare; the line is short enough to go without
-        if text:
+        if text and not self.said:
+            self.said = True
             # A newline would make klog break the kubelet's log entry into several (klog/v2
             # serialize.KVListFormat, kubelets from 1.35 on); a person at a terminal wants one.
             end = b"\n" if posix.isatty(self.host.stderr) else b""
@@ -154,12 +176,8 @@ class Attempt:
                 write_all(self.host.stderr, text.encode("ascii") + end)
             except OSError:
                 text += " (stderr was closed)"
-            self.said = True
         self.progress.leave()
         record.write(self.log, self.fields(failure.code if failure else "OK", text))
-        if watchdog:
-            watchdog.dismiss()
-        return code
 
     def fields(self, outcome: str, text: str) -> record.Fields:
         """The record: no token, no signature, no password."""

@@ -43,7 +43,8 @@ class Settings(Value):
     cache_key_type: str
     sts: Endpoint
     iam_credentials: Endpoint
-    proxy: "Proxy | None"
+    proxy_variable: str
+    proxy_url: str
     no_proxy: str
     cert_file: str
     cert_dir: str
@@ -51,17 +52,27 @@ class Settings(Value):
     log: str
 
     def proxy_for(self, endpoint: Endpoint) -> "Proxy | None":
-        """The proxy to reach `endpoint` through; None for a direct connection."""
-        if not (self.proxy and endpoint.tls):
-            return None
-        from gcp_sa_credential_provider.plugin.proxy import is_exempt
+        """The proxy to reach `endpoint` through; None for a direct connection.
 
-        return None if is_exempt(endpoint.address, self.no_proxy) else self.proxy
+        Only where it would be used it must be one that can: it may be meant for other programs.
+        Raises Failure SETTINGS-PROXY, which never quotes it.
+        """
+        if not (self.proxy_url and endpoint.tls):
+            return None
+        from gcp_sa_credential_provider.plugin.proxy import is_exempt, parse_proxy
+
+        if is_exempt(endpoint.address, self.no_proxy):
+            return None
+        try:
+            return parse_proxy(self.proxy_url)
+        except BadAddress as error:
+            raise Failure("SETTINGS-PROXY", variable=self.proxy_variable, reason=error) from None
 
 
 def from_environment(environment: "dict[str, str]") -> Settings:
-    """Read and check everything. Raises Failure SETTINGS-*; no value of a proxy is ever quoted."""
+    """Read everything and check it, but for the proxy. Raises Failure SETTINGS-*."""
     get = _Reader(environment).get
+    proxy_variable = "HTTPS_PROXY" if environment.get("HTTPS_PROXY") else "https_proxy"
     universe = get("GOOGLE_CLOUD_UNIVERSE_DOMAIN") or UNIVERSE
     if not only(_LETTERS + ".-", universe):
         raise _bad("GOOGLE_CLOUD_UNIVERSE_DOMAIN", universe, "a domain name such as googleapis.com")
@@ -77,7 +88,8 @@ def from_environment(environment: "dict[str, str]") -> Settings:
         iam_credentials=_endpoint(
             get, "GCP_IAM_CREDENTIALS_ENDPOINT", f"https://iamcredentials.{universe}"
         ),
-        proxy=_proxy(environment),
+        proxy_variable=proxy_variable,
+        proxy_url=environment.get(proxy_variable, ""),
         no_proxy=environment.get("NO_PROXY") or environment.get("no_proxy") or "",
         cert_file=environment.get("SSL_CERT_FILE", ""),
         cert_dir=environment.get("SSL_CERT_DIR", ""),
@@ -168,18 +180,6 @@ def _endpoint(get: "Getter", variable: str, default: str) -> Endpoint:
     except BadAddress as error:
         # A user or password in it is refused, so it may be one: the value is not quoted.
         raise Failure("SETTINGS-ENDPOINT", variable=variable, reason=error) from None
-
-
-def _proxy(environment: "dict[str, str]") -> "Proxy | None":
-    for variable in ("HTTPS_PROXY", "https_proxy"):
-        if text := environment.get(variable):
-            from gcp_sa_credential_provider.plugin.proxy import parse_proxy
-
-            try:
-                return parse_proxy(text)
-            except BadAddress as error:
-                raise Failure("SETTINGS-PROXY", variable=variable, reason=error) from None
-    return None
 
 
 def _log(text: str) -> str:

@@ -4,7 +4,9 @@ Where the store comes from: SSL_CERT_FILE and SSL_CERT_DIR as in OpenSSL and Go;
 directory, which OpenSSL searches only for the one authority it needs; otherwise the first bundle
 file that a distribution is known to have (the list of Go's crypto/x509/root_linux.go); otherwise,
 in the static file, Mozilla's authorities as they were when it was built. A place that is named or
-known and holds nothing is an error, not a reason to look further.
+known and holds nothing is an error, not a reason to look further. Only where verification fails
+with the system's hashed directory, its bundle is taken as well: an authority of the company's own
+may have been added to that alone, and Go, which reads both, would trust it.
 
 A bundle of 145 certificates takes OpenSSL some 50 million instructions to load, twice as much as
 all else that this program does. So for Google's hosts only those certificates are loaded first that
@@ -19,6 +21,7 @@ import posix
 from gcp_sa_credential_provider.plugin.connect import Address, Socket, Stream
 from gcp_sa_credential_provider.plugin.deadline import Deadline
 from gcp_sa_credential_provider.plugin.failure import Failure
+from gcp_sa_credential_provider.plugin.names import only
 
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Gentoo, Arch, Talos
@@ -80,7 +83,10 @@ def _is_hashed(directory: str) -> bool:
         names = posix.listdir(directory)
     except OSError:
         return False
-    return any(name[8:9] == "." and name[9:].isdigit() for name in names)
+    return any(
+        name[8:9] == "." and only("0123456789abcdef", name[:8]) and only("0123456789", name[9:])
+        for name in names
+    )
 
 
 def _forms(name: bytes) -> "list[bytes]":
@@ -146,6 +152,7 @@ class TrustStore:
         self._file = cert_file
         self._dirs = [directory for directory in cert_dir.split(":") if directory]
         self._built_in = b""
+        self._has_more = False
         self._whole: Context | None = None
         self._narrow: Context | None = None
         self._untold = True
@@ -157,8 +164,9 @@ class TrustStore:
         looked = self._dirs or BUNDLES
         if not (self._file or self._dirs):
             self._dirs = [path for path in DIRECTORIES if _is_hashed(path)][:1]
+            self._has_more = bool(self._dirs)
             if not self._dirs:
-                self._file = next((path for path in BUNDLES if _exists(path)), "")
+                self._file = _system_bundle()
                 if not self._file:
                     self.source, self._built_in = _built_in()
         # A directory that is not there is passed over, as in OpenSSL and Go.
@@ -174,29 +182,19 @@ class TrustStore:
         context.minimum_version = _ssl.PROTO_TLSv1_2
         # An intermediate authority in the store is trust enough, as it is for Go.
         context.verify_flags |= _ssl.VERIFY_X509_PARTIAL_CHAIN
-        path, some = self.source, bool(der or self._file)
         try:
             if der:
                 context.load_verify_locations(None, None, der)
             elif self._file:
-                path = self._file
-                context.load_verify_locations(path, None, None)
-            for directory in self._dirs:
-                path = directory
-                if _is_hashed(directory):
-                    context.load_verify_locations(None, directory, None)
-                    some = True
-                else:
-                    for name in sorted(posix.listdir(directory)):
-                        if name.endswith((".pem", ".crt")):
-                            path = f"{directory}/{name}"
-                            context.load_verify_locations(path, None, None)
-                            some = True
-        except OSError as error:  # _ssl.SSLError is one
-            reason = getattr(error, "reason", None) or error.strerror
-            raise Failure("TLS-STORE", store=path, error=reason) from None
-        if not some:
-            raise Failure("TLS-STORE", store=self.source, error="no certificate is in it")
+                context.load_verify_locations(self._file, None, None)
+        except OSError as error:
+            raise _useless(self._file or self.source, error) from None
+        loaded, problem = bool(der or self._file), None
+        for directory in self._dirs:
+            problem = _load_directory(context, directory)
+            loaded = loaded or problem is None
+        if problem and not loaded:
+            raise problem
         return context
 
     def context(self, host: str, *, whole: bool) -> Context:
@@ -217,9 +215,57 @@ class TrustStore:
             return _named_in(self._built_in)
         return _named(_read(self._file)) if self._file else b""
 
-    def can_widen(self, context: "Context | None") -> bool:
-        """Whether a failed verification is worth a second try with the whole bundle."""
-        return context is not None and context is self._narrow
+    def widen(self, context: "Context | None") -> bool:
+        """Whether a failed verification is worth a second try, with the whole store.
+
+        The bundle beside the system's hashed directory is added to that, once.
+        """
+        if context is None or context is self._narrow:
+            return context is not None
+        path = _system_bundle() if self._has_more else ""
+        self._has_more = False
+        if not path:
+            return False
+        try:
+            context.load_verify_locations(path, None, None)
+        except OSError:
+            return False  # nothing is in it: the directory is all there is
+        self.source = f"{self.source}, {path}"
+        return True
+
+
+def _useless(path: str, error: OSError) -> Failure:
+    reason = getattr(error, "reason", None) or error.strerror  # _ssl.SSLError is an OSError
+    return Failure("TLS-STORE", store=path, error=reason)
+
+
+def _load_directory(context: Context, directory: str) -> "Failure | None":
+    """Trust what is in a directory. Returns what is wrong where nothing in it is of use.
+
+    What is no certificate is passed over, as in OpenSSL and Go: a key, a link that leads nowhere.
+    """
+    if _is_hashed(directory):
+        context.load_verify_locations(None, directory, None)
+        return None
+    try:
+        names = sorted(posix.listdir(directory))
+    except OSError as error:
+        return _useless(directory, error)
+    loaded, problem = False, Failure("TLS-STORE", store=directory, error="no certificate is in it")
+    for name in names:
+        if name.endswith((".pem", ".crt")):
+            path = f"{directory}/{name}"
+            try:
+                context.load_verify_locations(path, None, None)
+                loaded = True
+            except OSError as error:
+                problem = _useless(path, error)
+    return None if loaded else problem
+
+
+def _system_bundle() -> str:
+    """The first known bundle that is there, or empty."""
+    return next((path for path in BUNDLES if _exists(path)), "")
 
 
 def _exists(path: str) -> bool:
