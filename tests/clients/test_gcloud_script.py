@@ -12,7 +12,7 @@ import pytest
 
 from clients.gcloud import INSTALL, Gcloud
 from clients.place import child_environment, credential_file, subject_token_file
-from clients.script import IMAGES, READER, Script, before, pull, status
+from clients.script import IMAGES, READER, SHARED, Script, before, pull, status
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
 from gcp_sa_credential_provider.google.names import pool_name
@@ -207,6 +207,27 @@ def test_a_grant_too_many(settled: Rendered) -> None:
     said += script.says("--prune")
     assert script.state() == with_stranger
     assert "elsewhere" not in said
+
+
+@IMPERSONATION
+def test_an_account_too_many(settled: Rendered, tmp_path: Path) -> None:
+    """A repository that is pulled from no longer: what accounts were granted there is pruned."""
+    described = plans.fleet("impersonation")
+    described["repositories"] = plans.fleet("own")["repositories"]
+    for puller in described["pull"]:
+        puller["repositories"] = ["images"]
+    script = settled("impersonation")
+    text = rendered.files(plans.plan_from(described, tmp_path))[rendered.SCRIPT]
+    script.path.write_text(text)
+    foreign = f"serviceAccount:{plans.FOREIGN}"
+    script.google.grant(SHARED, READER, foreign)
+    as_described = script.state()
+    member = f"serviceAccount:{plans.FRESH}"
+    script.google.grant(SHARED, READER, member)
+    said = script.says("--prune")
+    assert f"shared: taking {READER} from {member}\n" in said
+    assert f"shared: {foreign} has {READER}, which fleet.yaml does not give; --prune leaves" in said
+    assert script.state() == as_described
 
 
 @IMPERSONATION

@@ -323,6 +323,10 @@ def test_rancher(distribution: Distribution, minor: str, *, directory: bool) -> 
     assert target in readme
     if directory:
         assert f"`ln -s ../config.yaml {base}/config.d/10-config.yaml`" in readme
+    # The agent logs this only where config.yaml itself is a regular file.
+    found_by_itself = "`Kubelet image credential provider bin dir and configuration file found.`"
+    assert (found_by_itself in readme) == (not directory)
+    assert ("kubelet adds up gates" in readme) == bool(gate)
 
 
 @ALL_FORMS

@@ -123,6 +123,47 @@ gcloud() {{ echo "$3" >>{tmp_path}/asked; echo '{member}'; }}
     assert (tmp_path / "asked").read_text().splitlines()[-1] == "remove-iam-policy-binding"
 
 
+@pytest.mark.parametrize("prune", ["", "yes"])
+def test_accounts_that_no_longer_pull_from_a_repository(tmp_path: Path, prune: str) -> None:
+    """Those that the script makes are told, or taken with --prune; the fleet's others told."""
+    described = plans.fleet("impersonation")
+    described["repositories"] = plans.fleet("own")["repositories"]
+    for puller in described["pull"][1:]:
+        puller["repositories"] = ["images"]
+    plan = plans.plan_from(described, tmp_path)
+    [words] = [words for words in calls(plan) if words[0] == "grant" and words[4] == "shared"]
+    made, kept, other = (
+        f"serviceAccount:{email}" for email in (plans.FRESH, plans.ACCOUNT, plans.FOREIGN)
+    )
+    assert words[words.index("--") + 1 :] == [kept]
+    strangers = [
+        "serviceAccount:ci@my-project.iam.gserviceaccount.com",
+        f"group:{plans.FRESH}",
+        f"{made}.example.com",
+    ]
+    have = "\n".join([made, kept, other, *strangers])
+    text = gcloud.files(plan)[gcloud.SCRIPT].removesuffix('main "$@"\n')
+    script = f"""{text}
+DRY_RUN='' PRUNE={prune} NEW_ACCOUNTS='' ERRORS={tmp_path}/errors
+gcloud() {{ echo "$@" >>{tmp_path}/asked; echo '{have}'; }}
+{command(words)}
+"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    role = "roles/artifactregistry.reader"
+    too_much = f"has {role}, which fleet.yaml does not give"
+    left = "--prune leaves accounts that this script does not make"
+    assert done.stdout.splitlines() == [
+        f"shared: {kept} has {role}",
+        f"shared: taking {role} from {made}"
+        if prune
+        else f"shared: {made} {too_much}; --prune takes it away",
+        f"shared: {other} {too_much}; {left}: take it away by hand, if nothing else needs it",
+    ]
+    taken = [line for line in (tmp_path / "asked").read_text().splitlines() if "remove" in line]
+    assert [shlex.split(line)[-2] for line in taken] == ([f"--member={made}"] if prune else [])
+
+
 def test_grants_of_more_than_a_pipe_holds_are_found_again(tmp_path: Path) -> None:
     """A pipe from them breaks when its reader has seen enough; nothing is granted or taken away."""
     functions = resources.files("gcp_sa_credential_provider.render").joinpath("gcloud.sh")

@@ -203,6 +203,18 @@ def test_what_goes_from_google_is_told(plan: Plan) -> None:
     assert f"until its {'provider' if shared else 'pool'} is deleted" in below
 
 
+def test_whose_grants_are_pruned_is_told(tmp_path: Path) -> None:
+    """Of accounts too, where there are any: of those that the script makes, not of others."""
+    below = {
+        name: section(readme.text(plans.plan(name, tmp_path)), "When fleet.yaml changes")
+        for name in plans.FLEETS
+    }
+    made = ", and of the service accounts above that it makes, on the repositories"
+    others = f"It tells of those of other service accounts (`{plans.FOREIGN}`)"
+    assert {name for name, text in below.items() if made in text} == {"impersonation", "within"}
+    assert {name for name, text in below.items() if others in text} == {"impersonation"}
+
+
 def test_without_nodes(tmp_path: Path) -> None:
     """What is missing is said, and no chart is spoken of."""
     described = plans.fleet("own")

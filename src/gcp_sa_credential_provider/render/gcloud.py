@@ -37,6 +37,8 @@ def _script(plan: Plan) -> str:
         f"PROJECT={command([google.project_id])}",
         f"NUMBER={command([google.project_number])}",
         f"POOLS=({command(list(iam.pools(plan)))})",
+        f"ACCOUNTS=({command(list(iam.created_accounts(plan)))})",
+        f"OTHER_ACCOUNTS=({command(iam.other_accounts(plan))})",
     ]
     if google.universe_domain != "googleapis.com":
         settings.append(f"export CLOUDSDK_CORE_UNIVERSE_DOMAIN={command([google.universe_domain])}")

@@ -8,7 +8,8 @@ Brings Google to what fleet.yaml describes: APIs, pools, providers, service acco
 Run it as often as you like; what is there already is left alone.
 
   --dry-run  ask Google, but print the commands that would change something
-  --prune    take grants away that principals of these pools have and fleet.yaml does not give
+  --prune    take grants away that principals of these pools, and service accounts that this
+             makes, have and fleet.yaml does not give
 END
 }
 
@@ -201,7 +202,12 @@ grant() { # ROLE GROUP KIND RESOURCE [FLAG…] -- MEMBER…
     fi
   done
   while IFS= read -r member; do
-    if ! is_ours "$member" || has_line "$wanted" "$member"; then
+    if has_line "$wanted" "$member"; then
+      continue
+    elif is_other_account "$member"; then
+      say "$resource: $member has $role, which fleet.yaml does not give;" \
+        "--prune leaves accounts that this script does not make: take it away by hand, if nothing else needs it"
+    elif ! is_ours "$member"; then
       continue
     elif [ -n "$PRUNE" ]; then
       change "$resource: taking $role from $member" "$group" "$kind" remove-iam-policy-binding \
@@ -212,10 +218,24 @@ grant() { # ROLE GROUP KIND RESOURCE [FLAG…] -- MEMBER…
   done <<<"$have"
 }
 
-is_ours() { # MEMBER; whether it is a principal of one of this fleet's pools
+is_ours() { # MEMBER; whether it is a principal of this fleet's pools, or an account that is made
   local pool
   for pool in "${POOLS[@]}"; do
     case $1 in principal*://*/projects/"$NUMBER"/locations/global/workloadIdentityPools/"$pool"/*) return 0 ;; esac
+  done
+  # Before 4.4, bash takes an empty array for an unbound variable.
+  is_account_of "$1" ${ACCOUNTS[@]+"${ACCOUNTS[@]}"}
+}
+
+is_other_account() { # MEMBER; whether it is a service account that pulls and that others made
+  is_account_of "$1" ${OTHER_ACCOUNTS[@]+"${OTHER_ACCOUNTS[@]}"}
+}
+
+is_account_of() { # MEMBER EMAIL…
+  local member=$1 email
+  shift
+  for email in "$@"; do
+    if [ "$member" = "serviceAccount:$email" ]; then return 0; fi
   done
   return 1
 }

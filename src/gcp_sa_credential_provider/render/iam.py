@@ -76,6 +76,12 @@ def created_accounts(plan: Plan) -> Mapping[str, str]:
     }
 
 
+def other_accounts(plan: Plan) -> tuple[str, ...]:
+    """E-mails of the service accounts that are expected to exist."""
+    made = created_accounts(plan)
+    return tuple(email for email in plan.service_accounts if email not in made)
+
+
 def grants(plan: Plan) -> tuple[Members, ...]:
     """The plan's grants, gathered by resource and role, in the plan's order."""
     gathered: dict[tuple[str, RepositoryPlan | None, str | None], list[str]] = {}

@@ -73,13 +73,22 @@ def _gone(plan: Plan) -> Iterator[str]:
     shared = plan.fleet.google.shared_pool
     there = f"--location=global --project={plan.fleet.google.project_id}"
     iam_pools = "gcloud iam workload-identity-pools"
+    made = (
+        ", and of the service accounts above that it makes," if iam.created_accounts(plan) else ""
+    )
+    others = _emails(iam.other_accounts(plan))
     yield (
         "At Google `terraform apply` takes away whatever went, pools, providers and the service"
         f" accounts that it made among it. `{gcloud.SCRIPT} --prune` takes away grants alone: those"
-        " of principals of the pools above on the repositories and service accounts above. So"
-        " before a repository goes from fleet.yaml, take it from those who may pull, render, and"
-        f" run `{gcloud.SCRIPT} --prune`. A service account that nobody impersonates any more, and"
-        " its grants, go by hand."
+        f" of principals of the pools above{made} on the repositories and service accounts above."
+        + (
+            f" It tells of those of other service accounts ({others}), which go by hand."
+            if others
+            else ""
+        )
+        + " So before a repository goes from fleet.yaml, take it from those who may pull, render,"
+        f" and run `{gcloud.SCRIPT} --prune`. A service account that nobody impersonates any more,"
+        " and its grants, go by hand."
     )
     what = "provider" if shared else "pool"
     yield (
@@ -99,8 +108,7 @@ def _google(plan: Plan) -> str:
     apis = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
     project = f"--project={plan.fleet.google.project_id}"
     repositories = ", ".join(f"`{one.image_prefix.rstrip('/')}`" for one in plan.repositories)
-    made = iam.created_accounts(plan)
-    others = ", ".join(f"`{email}`" for email in plan.service_accounts if email not in made)
+    others = _emails(iam.other_accounts(plan))
     return _paragraphs(
         "## 1. Google",
         f"Nothing of this makes repositories; they must be there: {repositories}."
@@ -118,6 +126,10 @@ def _google(plan: Plan) -> str:
         " to wait up to 5 minutes. Until then a pull ends in 403 or in an error of the exchange,"
         " and nothing is wrong.",
     )
+
+
+def _emails(accounts: Iterable[str]) -> str:
+    return ", ".join(f"`{email}`" for email in accounts)
 
 
 def _clusters(plan: Plan) -> str:

@@ -62,6 +62,14 @@ def _ours(group: NodeGroup) -> str:
     return "both our files, and keep a copy of yours" if node.is_alpha(group) else "our file"
 
 
+def _found_by_itself(group: NodeGroup, units: tuple[str, str]) -> tuple[str, ...]:
+    """What the agent logs of its default file, which the directory form does without."""
+    if group.directory:
+        return ()
+    logged = "Kubelet image credential provider bin dir and configuration file found."
+    return (f"`journalctl -u {units[0]} -u {units[1]}` has `{logged}`",)
+
+
 def _page(made: dict[str, str], group: NodeGroup, product: Product) -> page.Page:
     etc = f"/etc/rancher/{product.name}"
     units = (product.server, product.agent)
@@ -87,7 +95,7 @@ def _page(made: dict[str, str], group: NodeGroup, product: Product) -> page.Page
     for name in (_ARGUMENTS, _SERVER_ARGUMENTS):
         if name in made:
             places[name] = f"{etc}/{name}"
-    if _ARGUMENTS in made:
+    if node.is_alpha(group):
         steps.append(
             f"Where `{etc}/config.yaml` has `feature-gates` under `kubelet-arg`, both count: the"
             " kubelet adds up gates that are given twice."
@@ -103,12 +111,7 @@ def _page(made: dict[str, str], group: NodeGroup, product: Product) -> page.Page
         steps=tuple(steps),
         restart=f"systemctl restart {units[0]}    # on a server\n"
         f"systemctl restart {units[1]}    # on an agent",
-        check=(
-            (
-                f"`journalctl -u {units[0]} -u {units[1]}` has `Kubelet image credential provider"
-                " bin dir and configuration file found.`"
-            ),
-        ),
+        check=_found_by_itself(group, units),
         upgrade=f"{product.title} carries its kubelet, so `{node.SELECT}` asks `{product.name}"
         f" --version` before each start of the unit, and copies `{node.CONFIG}` or"
         f" `{node.CONFIG_NEXT}` to `{PLACE.file}`.",
