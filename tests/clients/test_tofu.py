@@ -234,6 +234,17 @@ def test_the_module_refuses_a_key_of_two_clusters(tofu: Tofu, tmp_path: Path) ->
     assert "Two clusters have a key in common" in _refusal(tofu, variables)
 
 
+def test_the_module_refuses_an_account_that_undoes_a_limit(tofu: Tofu, tmp_path: Path) -> None:
+    """By its name."""
+    fleet = plans.fleet("impersonation")
+    variables = _variables(fleet, plans.plan("impersonation", tmp_path))
+    variables["repositories"]["secret"] = {"location": "europe"}
+    limited = {"cluster": "edge", "namespace": "guests", "repositories": ["images"]}
+    variables["pull"].append(limited)
+    said = _refusal(tofu, variables)
+    assert f"Entries of `pull` that impersonate {plans.ACCOUNT} are given different" in said
+
+
 @pytest.mark.parametrize("both", [True, False], ids=["both fetched", "one uploaded"])
 def test_the_module_refuses_a_public_issuer_of_two_clusters(
     tofu: Tofu, tmp_path: Path, *, both: bool

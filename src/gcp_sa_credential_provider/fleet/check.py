@@ -48,7 +48,8 @@ def findings(draft: Draft, keys: Mapping[int, KeySet]) -> Iterator[Finding]:
     repositories = check_pull.Names(
         draft.repository_names, tuple(one.name for one in draft.repositories.values())
     )
-    pulls = check_pull.findings(google, draft.pull, clusters, repositories)
+    accounts = {one.name: one.google_service_account for one in draft.clusters.values()}
+    pulls = check_pull.findings(google, draft.pull, clusters, accounts, repositories)
     yield from _under(("pull",), pulls)
 
 

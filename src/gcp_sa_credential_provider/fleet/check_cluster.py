@@ -43,23 +43,23 @@ def _issuer_slip(issuer: str) -> tuple[str, str] | None:
     """Message and fix; None for an issuer that Google takes."""
     if issuer.startswith("http://"):
         return (
-            f"{shown(issuer)} is http, and Google takes https only, even where keys are uploaded",
+            f"{_named(issuer)} is http, and Google takes https only, even where keys are uploaded",
             _NEW_ISSUER,
         )
     if not issuer.startswith("https://"):
-        return f"{shown(issuer)} does not begin with https://", _AS_SHOWN
+        return f"{_named(issuer)} does not begin with https://", _AS_SHOWN
     try:
         parts = urlsplit(issuer)
         wrong = not parts.hostname or "@" in parts.netloc or parts.port == 0
     except ValueError:
-        return f"{shown(issuer)} is no URL", _AS_SHOWN
+        return f"{_named(issuer)} is no URL", _AS_SHOWN
     if re.search(r"[${}<>]", issuer):
-        return f"{shown(issuer)} has a placeholder left in it", _AS_SHOWN
+        return f"{_named(issuer)} has a placeholder left in it", _AS_SHOWN
     if wrong or not re.fullmatch("[!-~]+", issuer) or "?" in issuer or "#" in issuer:
-        return f"{shown(issuer)} is not https:// with a host and at most a path", _AS_SHOWN
+        return f"{_named(issuer)} is not https:// with a host and at most a path", _AS_SHOWN
     for document in _DOCUMENTS:
         if issuer.endswith(document):
-            return f"{shown(issuer)} is the address of a document", f"leave {document} out"
+            return f"{_named(issuer)} is the address of a document", f"leave {document} out"
     return _form_slip(issuer)
 
 
@@ -69,21 +69,26 @@ def _form_slip(issuer: str) -> tuple[str, str] | None:
     known = issuers.managed(issuer)
     if known and (parts.netloc != parts.netloc.lower() or not parts.path.strip("/")):
         return (
-            f"{shown(issuer)} is no issuer of a cluster",
+            f"{_named(issuer)} is no issuer of a cluster",
             f"write it as in {known.example}, with your cluster's values",
         )
     slash = issuer.endswith("/")
     if known and known.example.endswith("/") and not slash:
-        return f"{shown(issuer)} has no slash at its end, as {known.title}'s have", "add the slash"
+        return f"{_named(issuer)} has no slash at its end, as {known.title}'s have", "add the slash"
     if slash and (known or issuers.host(issuer).startswith("kubernetes.default")):
         if known and known.example.endswith("/"):
             return None
         who = f"{known.title}'s issuers" if known else "the tokens' iss"
         return (
-            f"{shown(issuer)} ends in a slash, and {who} {'do' if known else 'does'} not",
+            f"{_named(issuer)} ends in a slash, and {who} {'do' if known else 'does'} not",
             "take the slash away",
         )
     return None
+
+
+def _named(issuer: str) -> str:
+    """As evidence; not where it may hold a password."""
+    return "it" if "@" in issuer else shown(issuer)
 
 
 def _keys(cluster: Cluster) -> Iterator[Finding]:

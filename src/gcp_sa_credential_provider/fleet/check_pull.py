@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from gcp_sa_credential_provider.fleet.accounts import clashes
 from gcp_sa_credential_provider.fleet.decide import subject_prefix
 from gcp_sa_credential_provider.fleet.fence import TooMany, fence_of
 from gcp_sa_credential_provider.fleet.model import Google, Puller
@@ -38,9 +39,16 @@ class Names:
 
 
 def findings(
-    google: Google | None, pull: Mapping[int, Puller], clusters: Names, repositories: Names
+    google: Google | None,
+    pull: Mapping[int, Puller],
+    clusters: Names,
+    accounts: Mapping[str, str | None],
+    repositories: Names,
 ) -> Iterator[Finding]:
-    """Everything, in no order. Without `google` no limit is known to be kept."""
+    """Everything, in no order. Without `google` no limit is known to be kept.
+
+    `accounts` are those of the clusters by name.
+    """
     first: dict[_Who, int] = {}
     for index, puller in pull.items():
         first.setdefault(_who(puller), index)
@@ -53,6 +61,7 @@ def findings(
         ):
             yield Finding((index, *finding.location), finding.message, finding.fix)
     yield from _too_many(pull)
+    yield from _undone(pull, accounts, repositories.every)
 
 
 def _unknown(puller: Puller, clusters: Names, repositories: Names) -> Iterator[Finding]:
@@ -114,6 +123,24 @@ def _overlaps(
                 f"take it out, or take {where} out to let single ones pull",
             )
             return
+
+
+def _undone(
+    pull: Mapping[int, Puller], accounts: Mapping[str, str | None], repositories: Sequence[str]
+) -> Iterator[Finding]:
+    """Entries that would seem to limit what their account does not."""
+    if any(set(puller.repositories or ()) - set(repositories) for puller in pull.values()):
+        # An error of its own, from which this may follow.
+        return
+    for clash in clashes(pull, accounts, repositories):
+        other, index = clash.places
+        yield Finding(
+            (index, *(("repositories",) if pull[index].repositories else ())),
+            f"it pulls as {clash.account}, as {path_of(('pull', other))} does: the account reads"
+            f" for both what only one of them is given ({', '.join(clash.only_one)})",
+            "let both pull from the same repositories, or one of them as another account"
+            " (`googleServiceAccount` of its cluster, or of a single ServiceAccount)",
+        )
 
 
 def _who(puller: Puller) -> _Who:

@@ -4,9 +4,11 @@ The plugin judges them again on the node, by the same functions of its own. What
 sets itself (audience, registries, accounts, endpoints, universe) is not among them.
 """
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from gcp_sa_credential_provider.fleet.problem import shown
 from gcp_sa_credential_provider.fleet.values import Rule, number_text, refuse
@@ -38,6 +40,20 @@ def _proxy(url: str) -> str:
     return url
 
 
+@dataclass(frozen=True)
+class _MaybeSecret(Rule):
+    """A rule for values that a URL with a password may be written into: such is never quoted."""
+
+    def check(self, text: str) -> str:
+        """Return it. Raises pydantic's error."""
+        try:
+            return super().check(text)
+        except PydanticCustomError:
+            if "@" in text:
+                refuse(f"it {self.message}", self.fix)
+            raise
+
+
 def _setting(variable: str) -> AfterValidator:
     """By the plugin's own judgement."""
 
@@ -48,7 +64,8 @@ def _setting(variable: str) -> AfterValidator:
             from_environment({"GCP_AUDIENCE": _AUDIENCE, variable: text})
         except Failure as failure:
             wanted = failure.evidence["expected"]
-            refuse(f"{shown(text)} cannot be {variable}", f"write {wanted}, or take it out")
+            said = "it" if "@" in text else shown(text)  # no password is quoted
+            refuse(f"{said} cannot be {variable}", f"write {wanted}, or take it out")
         return text
 
     return AfterValidator(check)
@@ -57,15 +74,15 @@ def _setting(variable: str) -> AfterValidator:
 ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 NoProxy = Annotated[
     str,
-    Rule(
-        "[!-~]+",
+    _MaybeSecret(
+        "(?!.*(@|://))[!-~]+",
         "is no list of hosts",
         "write them with commas and without blanks, as in .example.com,10.0.0.0/8",
         4096,
     ),
 ]
 NodePath = Annotated[
-    str, Rule("/[!-~]*", "is no absolute path", "write where it is on the nodes", 4096)
+    str, _MaybeSecret("/[!-~]*", "is no absolute path", "write where it is on the nodes", 4096)
 ]
 _Number = BeforeValidator(number_text, json_schema_input_type=str | int)
 Timeout = Annotated[str, _Number, _setting("GCP_TIMEOUT")]

@@ -144,6 +144,7 @@ def _describe(
     )
     google = fleet.google if fleet else _google(args, said)
     more = wanted.wanted(name, said, fleet, google)
+    wanted.check(more, entry.cluster, fleet)
     draft = Draft(entry, None if fleet else google, more.repositories, more.pull, more.more)
     print("\n".join(report.found(name, observed, minor, choice, key_set)))
     if accounts is not None:

@@ -7,7 +7,9 @@ added later. So what a run adds is for those alone that it names, and nobody get
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gcp_sa_credential_provider.fleet.model import Fleet, Google, Puller, Repository
+from gcp_sa_credential_provider.cluster.failure import BadInput
+from gcp_sa_credential_provider.fleet.accounts import clashes
+from gcp_sa_credential_provider.fleet.model import Cluster, Fleet, Google, Puller, Repository
 from gcp_sa_credential_provider.setup import words
 from gcp_sa_credential_provider.setup.questions import Known
 
@@ -45,6 +47,40 @@ def wanted(name: str, said: Known, fleet: Fleet | None, google: Google) -> Wante
             pinned.append(puller)
     notes = tuple(_notes(added, pinned, said)) if fleet else ()
     return Wanted(added, tuple(asked.values()), more, notes)
+
+
+def check(more: Wanted, cluster: Cluster, fleet: Fleet | None) -> None:
+    """Raise BadInput where the entries of an account would differ: it reads for each of them all.
+
+    `cluster` is the entry that is to be.
+    """
+    present = fleet.pull if fleet else ()
+    pull = (*(_with(one, more.more.get(index)) for index, one in enumerate(present)), *more.pull)
+    clusters = (*(fleet.clusters if fleet else ()), cluster)
+    repositories = (*(fleet.repositories if fleet else ()), *more.repositories)
+    for clash in clashes(
+        dict(enumerate(pull)),
+        {one.name: one.google_service_account for one in clusters},
+        [one.name for one in repositories],
+    ):
+        who = " and ".join(
+            f"{_subject(pull[place])} of {pull[place].cluster}" for place in clash.places
+        )
+        raise BadInput(
+            clash.account,
+            f"{who} would pull as this account, which reads for both what only one of them is given"
+            f" ({', '.join(clash.only_one)})",
+            "let one pull as another account (--pull NAMESPACE/SERVICEACCOUNT=ACCOUNT, or"
+            " --impersonate ACCOUNT for a cluster), or give both the same repositories: here"
+            f" {', '.join(clash.both)} (--repository for each, --pull for both)",
+        )
+
+
+def _with(puller: Puller, more: Sequence[str] | None) -> Puller:
+    """The entry with these names behind those that it lists."""
+    if more is None:
+        return puller
+    return puller.model_copy(update={"repositories": (*(puller.repositories or ()), *more)})
 
 
 def _repositories(

@@ -68,11 +68,15 @@ def minor(text: str) -> str:
 def repository(text: str) -> Repository:
     """A repository, by the beginning that its images share: europe-docker.pkg.dev/PROJECT/NAME."""
     host, *path = text.removesuffix("/").split("/")
-    if host in values.GCR and len(path) == 1:
+    if path and "." in path[0] and ":" not in path[0]:
+        # A project of a domain, example.com:my-project, is a path of two parts.
+        path[:2] = [":".join(path[:2])]
+    if host in values.GCR and len(path) == 1 and "@" not in text:
         return Repository(name=host, location=values.GCR[host], project=project_id(path[0]))
-    if not host.endswith(_PKG_DEV) or len(path) != 2:
+    if "@" in text or not host.endswith(_PKG_DEV) or len(path) != 2:
+        said = "it" if "@" in text else repr(text)  # no password is quoted
         raise ValueError(
-            f"{text!r} is not LOCATION-docker.pkg.dev/PROJECT/REPOSITORY, nor gcr.io/PROJECT"
+            f"{said} is not LOCATION-docker.pkg.dev/PROJECT/REPOSITORY, nor gcr.io/PROJECT"
         )
     return Repository(
         name=_value(values.RepositoryId, path[1]),

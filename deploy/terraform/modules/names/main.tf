@@ -28,6 +28,8 @@ locals {
     name => local.shared ? var.shared_pool : coalesce(cluster.pool, local.ids[name])
   }
 
+  providers = { for name, cluster in var.clusters : name => coalesce(cluster.provider, local.ids[name]) }
+
   pool_names = {
     for name, pool in local.pools :
     name => "projects/${var.project_number}/locations/global/workloadIdentityPools/${pool}"
@@ -93,6 +95,13 @@ locals {
     )
   }
 
+  # By cluster, namespace and ServiceAccount; `*` for all.
+  given = {
+    for puller in var.pull :
+    join("/", [puller.cluster, coalesce(puller.namespace, "*"), coalesce(puller.service_account, "*")]) =>
+    puller.repositories == null ? var.repositories : puller.repositories...
+  }
+
   # A puller as IAM names it, and the account that it impersonates. Within a namespace or cluster that
   # pulls, ServiceAccounts with an account of their own pull as that, so that it reads the same.
   members = [
@@ -108,6 +117,14 @@ locals {
         if puller.service_account == null && one.google_service_account != null &&
         one.cluster == puller.cluster && (puller.namespace == null || one.namespace == puller.namespace)
       ]
+      # What it is given: by itself, by its namespace's entry and by its cluster's.
+      given = sort(distinct(flatten([
+        for name in [
+          "${puller.cluster}/*/*",
+          "${puller.cluster}/${coalesce(puller.namespace, "*")}/*",
+          "${puller.cluster}/${coalesce(puller.namespace, "*")}/${coalesce(puller.service_account, "*")}",
+        ] : try(local.given[name], [])
+      ])))
       subject = puller.service_account == null ? "" : join("", [
         lookup(local.prefixes, puller.cluster, ""),
         "system:serviceaccount:${coalesce(puller.namespace, "-")}:${puller.service_account}",
@@ -142,6 +159,10 @@ locals {
       )
     ]
   ]))
+
+  # Accounts that read for one of those that pull as them what only another is given.
+  given_as = { for member in local.members : member.account => join(" ", member.given)... if member.account != null }
+  undoing  = [for account, given in local.given_as : account if length(distinct(given)) > 1]
 
   users = distinct([
     for member in local.members : {

@@ -8,6 +8,11 @@ output "pools" {
     condition     = local.shared || length(distinct(values(local.pools))) == length(local.pools)
     error_message = "Two clusters have the same pool: their subjects could not be told apart. Use shared_pool."
   }
+
+  precondition {
+    condition     = !local.shared || alltrue([for cluster in values(var.clusters) : cluster.pool == null])
+    error_message = "A cluster has a pool beside the shared one. Take its pool out, or shared_pool."
+  }
 }
 
 output "providers" {
@@ -15,12 +20,17 @@ output "providers" {
   value = {
     for name, cluster in var.clusters : name => {
       pool                = local.pools[name]
-      provider            = coalesce(cluster.provider, local.ids[name])
+      provider            = local.providers[name]
       display_name        = local.displays[name]
-      audience            = "//${local.host}/${local.pool_names[name]}/providers/${coalesce(cluster.provider, local.ids[name])}"
+      audience            = "//${local.host}/${local.pool_names[name]}/providers/${local.providers[name]}"
       attribute_mapping   = local.mappings[name]
       attribute_condition = local.conditions[name]
     }
+  }
+
+  precondition {
+    condition     = length(distinct([for name, pool in local.pools : "${pool}/${local.providers[name]}"])) == length(local.pools)
+    error_message = "Two clusters have the same provider in one pool: both would have the same audience. Give each a provider of its own."
   }
 
   precondition {
@@ -51,6 +61,11 @@ output "readers" {
   precondition {
     condition     = length(setsubtract(local.readers[*].repository, var.repositories)) == 0
     error_message = "An entry of `pull` names a repository that is not in `repositories`."
+  }
+
+  precondition {
+    condition     = length(local.undoing) == 0
+    error_message = "Entries of `pull` that impersonate ${join(", ", local.undoing)} are given different repositories, and the account reads all of these for each. Give them the same repositories, or accounts of their own."
   }
 
   precondition {

@@ -70,6 +70,11 @@ variable "pull" {
   }
 
   validation {
+    condition     = alltrue([for puller in var.pull : puller.repositories == null ? true : length(puller.repositories) > 0])
+    error_message = "An entry of `pull` has an empty list of repositories. Name some, or leave the list out: that gives all."
+  }
+
+  validation {
     condition = alltrue(flatten([
       for puller in var.pull : [
         for name in compact([puller.namespace, puller.service_account]) :

@@ -300,3 +300,106 @@ run "a_short_id" {
 
   expect_failures = [var.shared_pool]
 }
+
+run "accounts_that_undo_no_limit" {
+  command = plan
+
+  variables {
+    clusters = { one = { google_service_account = "all@p.iam.gserviceaccount.com" }, two = {} }
+    pull = [
+      { cluster = "one", namespace = "a", repositories = ["base"] },
+      { cluster = "one", namespace = "b", repositories = ["base"] },
+      { cluster = "one", namespace = "a", service_account = "x", repositories = ["images"], google_service_account = "x@p.iam.gserviceaccount.com" },
+      { cluster = "two", namespace = "a", service_account = "x", repositories = ["images", "base"], google_service_account = "x@p.iam.gserviceaccount.com" },
+      { cluster = "two", namespace = "b", repositories = ["images"] },
+    ]
+  }
+
+  assert {
+    condition     = keys(output.readers) == ["base all@p.iam.gserviceaccount.com", "base x@p.iam.gserviceaccount.com", "images two/b/*", "images x@p.iam.gserviceaccount.com"]
+    error_message = "An account reads what each that pulls as it is given."
+  }
+}
+
+run "two_namespaces_of_one_account" {
+  command = plan
+
+  variables {
+    clusters = { prod = { google_service_account = "all@p.iam.gserviceaccount.com" } }
+    pull     = [{ cluster = "prod", namespace = "a", repositories = ["base"] }, { cluster = "prod", namespace = "b", repositories = ["images"] }]
+  }
+
+  expect_failures = [output.readers]
+}
+
+run "two_clusters_of_one_account" {
+  command = plan
+
+  variables {
+    clusters = { one = { google_service_account = "all@p.iam.gserviceaccount.com" }, two = { google_service_account = "all@p.iam.gserviceaccount.com" } }
+    pull     = [{ cluster = "one" }, { cluster = "two", repositories = ["base"] }]
+  }
+
+  expect_failures = [output.readers]
+}
+
+run "two_service_accounts_of_one_account_by_a_namespace" {
+  command = plan
+
+  variables {
+    pull = [
+      { cluster = "prod", namespace = "a", repositories = ["images"] },
+      { cluster = "prod", namespace = "a", service_account = "x", repositories = ["base"], google_service_account = "x@p.iam.gserviceaccount.com" },
+      { cluster = "prod", namespace = "b", service_account = "x", repositories = ["base"], google_service_account = "x@p.iam.gserviceaccount.com" },
+    ]
+  }
+
+  expect_failures = [output.readers]
+}
+
+run "the_same_provider_twice_in_a_shared_pool" {
+  command = plan
+
+  variables {
+    shared_pool = "clusters"
+    clusters    = { one = { provider = "prod-k8s" }, two = { provider = "prod-k8s" } }
+    pull        = [{ cluster = "one" }, { cluster = "two" }]
+  }
+
+  expect_failures = [output.providers]
+}
+
+run "the_same_provider_in_pools_of_their_own" {
+  command = plan
+
+  variables {
+    clusters = { one = { provider = "prod-k8s" }, two = { provider = "prod-k8s" } }
+    pull     = [{ cluster = "one" }, { cluster = "two" }]
+  }
+
+  assert {
+    condition     = length(distinct([for provider in values(output.providers) : provider.audience])) == 2
+    error_message = "The pools tell them apart."
+  }
+}
+
+run "a_pool_beside_the_shared_one" {
+  command = plan
+
+  variables {
+    shared_pool = "clusters"
+    clusters    = { prod = { pool = "own-pool" } }
+  }
+
+  expect_failures = [output.pools]
+}
+
+run "no_repositories" {
+  command = plan
+
+  variables {
+    pull = [{ cluster = "prod", repositories = [] }]
+  }
+
+  expect_failures = [var.pull]
+}
