@@ -219,6 +219,12 @@ RULES: dict[str, Rule] = {
     "universe": Rule("another universe domain", "documented", "google-auth external_account.py"),
     # IAM Credentials
     "generate": Rule("generateAccessToken and its answer", "documented", MESSAGES),
+    "generate-project": Rule(
+        "the account is `projects/-/serviceAccounts/…`, and a project in place of `-` is refused;"
+        " the wording of the refusal is assumed",
+        "documented",
+        "Google: iamcredentials v1",
+    ),
     "generate-lifetime": Rule(
         "1 s to an hour, 12 hours by organization policy, and the texts", "measured", MEASURED
     ),
@@ -254,6 +260,12 @@ RULES: dict[str, Rule] = {
         "LOCATION-docker.pkg.dev, and gcr.io hosts as repositories of their own",
         "documented",
         "Google: gcr-repositories",
+    ),
+    "registry-domain": Rule(
+        "a project of a domain, example.com:my-project, is example.com/my-project in a path; that"
+        " the form with the colon is 403 is assumed",
+        "documented",
+        "Google: Artifact Registry, repository and image names",
     ),
     "registry-scopes": Rule(
         "any scope of a token may pull (option `registryScopes`)", "assumed", "nothing published"

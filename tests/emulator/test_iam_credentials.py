@@ -63,6 +63,21 @@ def test_by_email_and_by_unique_id(
     assert google.log.entries("iam_credentials")[1]["principal"] == f"serviceAccount:{EMAIL}"
 
 
+@pytest.mark.rule("generate-project")
+@pytest.mark.parametrize("project", ["my-project", NUMBER, "nonsense"])
+def test_no_project_in_the_name(
+    google: Emulator, client: httpx.Client, token: str, project: str
+) -> None:
+    """The account's own is refused as well."""
+    url = f"{google.endpoints['iam_credentials']}/v1/projects/{project}/serviceAccounts/{EMAIL}"
+    answer = client.post(
+        f"{url}:generateAccessToken",
+        headers={"Authorization": f"Bearer {token}"},
+        json={"scope": [CLOUD_PLATFORM]},
+    )
+    assert refusal(answer)[:2] == (400, "INVALID_ARGUMENT")
+
+
 @pytest.mark.rule("generate-lifetime")
 @pytest.mark.parametrize("lifetime", ["1s", "59s", "600s", "3600s", "3600.9s"])
 def test_lifetimes_that_pass(

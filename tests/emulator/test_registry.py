@@ -8,7 +8,16 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.world import AUDIENCE, POOL, PRINCIPAL, REPOSITORY, bindings, exchange, world
+from emulator.world import (
+    AUDIENCE,
+    NUMBER,
+    POOL,
+    PRINCIPAL,
+    REPOSITORY,
+    bindings,
+    exchange,
+    world,
+)
 from gcp_sa_credential_provider.demo.issuer import Issuer
 from gcp_sa_credential_provider.emulator.image import built_in
 from gcp_sa_credential_provider.emulator.inprocess import Emulator
@@ -259,6 +268,47 @@ def test_hosts_name_locations(
         },
     ]
     google.load(world(issuer.jwks, repositories=repositories))
+    headers = {**bearer(token), "Host": host}
+    answer = get(client, google, f"/v2/{path}/manifests/v1", headers=headers)
+    assert answer.status_code == status
+
+
+@pytest.mark.rule("registry-domain")
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("us-docker.pkg.dev", "example.com/my-project/images/team/app", 200),
+        ("localhost", "example.com/my-project/images/team/app", 200),
+        ("gcr.io", "example.com/my-project/app", 200),
+        ("us-docker.pkg.dev", "example.com:my-project/images/team/app", 403),
+        ("localhost", "example.com:my-project/images/team/app", 403),
+        ("us-docker.pkg.dev", "my-project/images/team/app", 403),
+    ],
+)
+def test_a_project_of_a_domain(
+    google: Emulator,
+    client: httpx.Client,
+    issuer: Issuer,
+    token: str,
+    *,
+    host: str,
+    path: str,
+    status: int,
+) -> None:
+    """Its id has a colon, which no image's name can have: there it is a slash."""
+    policy = bindings(
+        "roles/artifactregistry.reader", f"principalSet://iam.googleapis.com/{POOL}/*"
+    )
+    projects = [
+        {"projectId": "my-project", "projectNumber": NUMBER},
+        {"projectId": "example.com:my-project", "projectNumber": "210987654321"},
+    ]
+    parent = "projects/example.com:my-project/locations/us/repositories"
+    repositories = [
+        {"name": f"{parent}/images", "images": ["team/app:v1"], "iamPolicy": policy},
+        {"name": f"{parent}/gcr.io", "images": ["app:v1"], "iamPolicy": policy},
+    ]
+    google.load(world(issuer.jwks, projects=projects, repositories=repositories))
     headers = {**bearer(token), "Host": host}
     answer = get(client, google, f"/v2/{path}/manifests/v1", headers=headers)
     assert answer.status_code == status

@@ -87,6 +87,28 @@ OTHERS: dict[str, tuple[dict[str, Any], str | None, tuple[int, str]]] = {
             ),
         ),
     ),
+    "a password in a server without a scheme": (
+        {"cluster": {"server": f"me:{SECRET}@127.0.0.1:1"}},
+        None,
+        (
+            2,
+            (
+                ", context here: its server has a user or password in it. Fix: take these out; a"
+                " client is known by its user in the kubeconfig"
+            ),
+        ),
+    ),
+    "a password with a slash": (
+        {"cluster": {"server": f"https://me:/{SECRET}@127.0.0.1:1"}},
+        None,
+        (
+            2,
+            (
+                ", context here: its server has a user or password in it. Fix: take these out; a"
+                " client is known by its user in the kubeconfig"
+            ),
+        ),
+    ),
     "TLS unverified": (
         {"cluster": {"server": "https://127.0.0.1:1", "insecure-skip-tls-verify": True}},
         None,
@@ -191,6 +213,29 @@ def test_refused(tmp_path: Path, name: str) -> None:
     assert refusal(kubeconfig(tmp_path, **changed), context) == expected
 
 
+@pytest.mark.parametrize(
+    "proxy", [f"http://me:{SECRET}@127.0.0.1:99999", f"ftp://me:{SECRET}@127.0.0.1:1"]
+)
+@pytest.mark.parametrize("place", ["kubeconfig", "environment"])
+def test_a_proxy_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, place: str
+) -> None:
+    """The client's message would quote its password."""
+    cluster = {"server": "https://k.example.com"}
+    if place == "kubeconfig":
+        cluster["proxy-url"] = proxy
+    else:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.delenv("https_proxy", raising=False)
+    assert refusal(kubeconfig(tmp_path, cluster=cluster)) == (
+        2,
+        (
+            ", context here: the address of the proxy cannot be used. Fix: write it as in"
+            " http://proxy.example.com:3128, in proxy-url of the kubeconfig or in HTTPS_PROXY"
+        ),
+    )
+
+
 def test_no_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none") == (
         2,
@@ -226,6 +271,16 @@ def test_a_directory(tmp_path: Path) -> None:
 
 PLUGINS = {
     "exit 1": (f"echo token {SECRET[:0]}eyJhbGciOiJub25lIn0.e30.AAAA >&2; exit 1", "[REDACTED]"),
+    "its answer on stderr": (
+        f"""echo '{{"status": {{"token": "{SECRET}"}}}}' >&2; exit 1""",
+        '"token": "[REDACTED]"',
+    ),
+    "a key on stderr": (
+        f"""echo '"clientKeyData": "-----BEGIN PRIVATE KEY----- {SECRET}"' >&2; exit 1""",
+        '"clientKeyData": "[REDACTED]',
+    ),
+    "a shell's trace": (f"echo '+ AWS_SECRET_KEY={SECRET}' >&2; exit 1", "KEY=[REDACTED]"),
+    "a token of EKS": (f"echo k8s-aws-v1.{SECRET} >&2; exit 1", "returned 1. [REDACTED]"),
     "no JSON": (f"echo '{SECRET}'", "exec: failed to decode process output"),
     "another kind": ("echo '{}'", "exec: malformed response. missing key 'apiVersion'"),
     "no credential": (

@@ -16,6 +16,8 @@ ACCOUNT = "puller@my-project.iam.gserviceaccount.com"
         ("us-east1-docker.pkg.dev/my-project/images/", ("images", "us-east1", "my-project")),
         ("gcr.io/my-project", ("gcr.io", "us", "my-project")),
         ("eu.gcr.io/my-project", ("eu.gcr.io", "europe", "my-project")),
+        ("us-docker.pkg.dev/example.com/my-project/base", ("base", "us", "example.com:my-project")),
+        ("gcr.io/example.com/my-project", ("gcr.io", "us", "example.com:my-project")),
     ],
 )
 def test_repository(text: str, repository: tuple[str, str, str]) -> None:
@@ -31,12 +33,29 @@ def test_repository(text: str, repository: tuple[str, str, str]) -> None:
         ("europe-docker.pkg.dev/my-project/images/app", "is not LOCATION-docker.pkg.dev"),
         ("europe-docker.pkg.dev/123456/images", "is a project number"),
         ("gcr.io/my-project/app", "is not LOCATION-docker.pkg.dev"),
+        ("us-docker.pkg.dev/example.com/my-project", "is not LOCATION-docker.pkg.dev"),
+        ("gcr.io/example.com", "is not a project id"),
     ],
 )
 def test_no_repository(text: str, said: str) -> None:
     with pytest.raises(ValueError, match="is ") as caught:
         words.repository(text)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:secret@europe-docker.pkg.dev/my-project/images",
+        "me:secret@europe-docker.pkg.dev/my-project/images",
+        "me:secret@gcr.io/my-project",
+        "gcr.io/me:secret@my-project",
+    ],
+)
+def test_no_password_is_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^it is not LOCATION-docker\.pkg\.dev") as caught:
+        words.repository(text)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

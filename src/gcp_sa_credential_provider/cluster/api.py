@@ -150,7 +150,10 @@ class Api:
             raise_on_status=False,
             raise_on_redirect=False,
         )
-        self._client = ApiClient(configuration)
+        try:
+            self._client = ApiClient(configuration)
+        except urllib3.exceptions.HTTPError:
+            raise kubeconfig.bad_proxy(chosen.where) from None
 
     @property
     def context(self) -> str:

@@ -37,6 +37,12 @@ _EMBEDDED = {
     "client-certificate-data": "client-certificate",
     "client-key-data": "client-key",
 }
+# What a credential plugin may print beside what `evidence` masks: tokens of EKS and OpenShift, and
+# any by its name, as a JSON field or a variable.
+_OF_PLUGINS = re.compile(
+    r"(?:k8s-aws-v1\.|sha256~)[\w-]+"
+    r"""|(?P<name>(?i:token|secret|password|key)\w*(?:=|"\s*:\s*)["']?)[^\s"']+"""
+)
 
 
 @dataclass(frozen=True)
@@ -139,17 +145,17 @@ def _server(cluster: dict[str, Any], where: str) -> str:
     server = cluster.get("server")
     if not isinstance(server, str) or not server:
         raise BadInput(where, "its cluster has no server", "add the API server's URL")
+    if "@" in server:
+        # Every message names the server, and a password with a slash is no user to a parser.
+        what = "its server has a user or password in it"
+        fix = "take these out; a client is known by its user in the kubeconfig"
+        raise BadInput(where, what, fix)
     try:
         parts = urlsplit(server)
     except ValueError:
         what = f"its server is no URL ({evidence(server)})"
         fix = "write the API server's address, as in https://HOST:6443"
         raise BadInput(where, what, fix) from None
-    if "@" in parts.netloc:
-        # Every message names the server.
-        what = "its server has a user or password in it"
-        fix = "take these out; a client is known by its user in the kubeconfig"
-        raise BadInput(where, what, fix)
     if cluster.get("insecure-skip-tls-verify"):
         raise BadInput(
             where,
@@ -209,6 +215,16 @@ def not_loaded(where: str, error: Exception) -> BadInput:
     return BadInput(where, what, "see whether `kubectl get nodes` works with it")
 
 
+def bad_proxy(where: str) -> BadInput:
+    """The client cannot read the proxy's address; not quoted, since it may hold a password."""
+    return BadInput(
+        where,
+        "the address of the proxy cannot be used",
+        "write it as in http://proxy.example.com:3128, in proxy-url of the kubeconfig or in"
+        " HTTPS_PROXY",
+    )
+
+
 def plugin_failed(where: str, settings: Any, told: Sequence[str]) -> ClusterFailure:
     """The credential plugin gave no credential; `told` is what the client logged."""
     command = settings.get("command") if isinstance(settings, dict) else None
@@ -217,5 +233,7 @@ def plugin_failed(where: str, settings: Any, told: Sequence[str]) -> ClusterFail
     # On a terminal the plugin speaks for itself, and the client trips over the missing text.
     if "has no attribute" in said:
         said = "it ended with an error"
+    # Second: a key is known by its first line, which this would take away.
+    said = _OF_PLUGINS.sub(lambda found: f"{found['name'] or ''}[REDACTED]", evidence(said))
     fix = evidence(str(hint)) if hint else "run `kubectl get nodes`, which runs the same plugin"
-    return ClusterFailure(where, f"the credential plugin {command} failed ({evidence(said)})", fix)
+    return ClusterFailure(where, f"the credential plugin {command} failed ({said})", fix)

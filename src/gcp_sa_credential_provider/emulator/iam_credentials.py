@@ -42,6 +42,9 @@ def generate_access_token(google: Google, call: Call) -> dict[str, str]:
     assert caller.identity is not None  # noqa: S101  only registry tokens are anonymous
     entry["principal"] = caller.identity.principal
     entry["account"] = account
+    if call.params["project"] != "-":
+        reason = f"project {call.params['project']}, and only - is taken"
+        raise ApiError(400, "Request contains an invalid argument.", reason)
     request = _request(body)
     scopes = _scopes(request.get("scope"))
     seconds = _seconds(request.get("lifetime", f"{DEFAULT_SECONDS}s"))

@@ -60,10 +60,13 @@ def target(google: Google, name: str, host: str) -> Target:
     """Repository and image of a path's name, by host.
 
     `L-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE`, `gcr.io/PROJECT/IMAGE`; on loopback the first
-    form, in whichever location the repository is.
+    form, in whichever location the repository is. The project of a domain,
+    `example.com:my-project`, is two parts there: `example.com/my-project`.
     """
     host = host.partition(":")[0]
     parts = name.split("/")
+    if "." in parts[0]:
+        parts[:2] = [":".join(parts[:2])]
     project = parts[0]
     if host in _GCR_LOCATIONS:
         location = _GCR_LOCATIONS[host]
