@@ -15,7 +15,7 @@
 
 {{- define "labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
@@ -31,7 +31,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "pullSecrets" -}}
 {{- range .Values.image.pullSecrets }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -51,7 +51,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{/* Names of the Leases: slots of the workers, and the one of the control plane. */}}
 {{- define "workerSlots" -}}
 {{- range $number := until (int .Values.rollout.parallel) }}
-- {{ include "name" $ }}-{{ $number }}
+- "{{ include "name" $ }}-{{ $number }}"
 {{- end }}
 {{- end -}}
 
@@ -103,7 +103,7 @@ capabilities:
 - matchExpressions:
     {{- include "realNodes" . | nindent 4 }}
     {{- range .Values.controlPlaneLabels }}
-    - key: {{ . }}
+    - key: {{ . | quote }}
       operator: DoesNotExist
     {{- end }}
 {{- end -}}
@@ -112,7 +112,7 @@ capabilities:
 {{- range .Values.controlPlaneLabels }}
 - matchExpressions:
     {{- include "realNodes" $ | nindent 4 }}
-    - key: {{ . }}
+    - key: {{ . | quote }}
       operator: Exists
 {{- end }}
 {{- end }}
@@ -120,9 +120,9 @@ capabilities:
 {{/* What a DaemonSet knows its pods by. Of: the same as daemonSet. */}}
 {{- define "identity" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .role }}
-gcp-sa-credential-provider/group: {{ .group.name }}
+gcp-sa-credential-provider/group: {{ .group.name | quote }}
 {{- end -}}
 
 {{/* One DaemonSet. Of: root, group, role, slots, after and afterSlots (lists), affinity (YAML). */}}
@@ -132,11 +132,11 @@ apiVersion: apps/v1
 kind: DaemonSet
 metadata:
   name: {{ include "name" $root }}-{{ .role }}-{{ .group.name }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .role }}
-    gcp-sa-credential-provider/group: {{ .group.name }}
+    gcp-sa-credential-provider/group: {{ .group.name | quote }}
 spec:
   selector:
     matchLabels:
@@ -154,7 +154,7 @@ spec:
         # The agent reads its configuration once; a change of it is a new pod.
         checksum/config: {{ sha256sum .group.config }}
     spec:
-      serviceAccountName: {{ include "name" $root }}
+      serviceAccountName: {{ include "name" $root | quote }}
       {{- with include "pullSecrets" $root }}
       imagePullSecrets:
         {{- . | trim | nindent 8 }}
@@ -254,7 +254,7 @@ spec:
       volumes:
         - name: config
           configMap:
-            name: {{ include "name" $root }}-{{ .group.name }}
+            name: "{{ include "name" $root }}-{{ .group.name }}"
         - name: run
           emptyDir: {medium: Memory, sizeLimit: 1Mi}
 {{- end -}}
