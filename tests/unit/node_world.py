@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gcp_sa_credential_provider.node import check, health, install, kubelet, systemd
+from gcp_sa_credential_provider.node import check, health, install, kubelet, process, systemd
 from gcp_sa_credential_provider.node.act import Host
 from gcp_sa_credential_provider.node.entry import PLUGIN
 from gcp_sa_credential_provider.node.files import Root
@@ -49,6 +49,7 @@ class World:
         """Configuration and folder that somebody else has given the kubelet."""
         self.faults: list[str] = []
         """Of the program."""
+        self.boot = "boot-1"
         self.starts = 1
         self.runs = True
 
@@ -73,7 +74,7 @@ class World:
         config, bin_dir = self.given or ((CONFIG, BIN_DIR) if drop_in else (None, None))
         return Kubelet(
             pid=100 + self.starts,
-            started=f"boot {self.starts}",
+            started=f"{self.boot}/{self.starts}",
             minor=(1, 34),
             config=config,
             bin_dir=bin_dir,
@@ -139,7 +140,7 @@ def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     def wait(of: Root, before: Kubelet, wiring: object, expected: str | None, **_: object) -> None:
         del of, wiring
-        assert before.started != f"boot {made.starts}"
+        assert before.started != f"{made.boot}/{made.starts}"
         made.expected.append(expected)
         made.seen()
         made.ask("wait")
@@ -147,6 +148,7 @@ def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(systemd, "Systemd", Systemd)
     monkeypatch.setattr(health, "wait", wait)
     monkeypatch.setattr(kubelet, "running", lambda *_, **__: made.kubelet())
+    monkeypatch.setattr(process, "boot", lambda _: made.boot)
     monkeypatch.setattr(check, "set_label", lambda *_: [])
     monkeypatch.setattr(check, "problems", lambda *_: list(made.faults))
     monkeypatch.setattr(check, "run_once", lambda *_: [])

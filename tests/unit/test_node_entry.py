@@ -53,6 +53,10 @@ def test_taken_from_a_whole_configuration() -> None:
         ),
         (b"providers: [{name: gcp-sa-credential-provider, env: [~]}]", "env[0] has not both"),
         (
+            b"providers: [{name: a, env: [{name: GCP_AUDIENCE, value: b}, {name: C, value: ~}]}]",
+            "F: the entry a: env[1] has not both a name and a value",
+        ),
+        (
             b"providers: [{name: a, env: [{name: GCP_AUDIENCE, value: b}]}]",
             "F: the entry a: it has no tokenAttributes",
         ),
@@ -63,6 +67,88 @@ def test_refused(content: bytes, why: str) -> None:
         entry.taken(content, "F")
     assert why in str(refused.value)
     assert " Fix: " in str(refused.value)
+
+
+def with_variables(**variables: str) -> dict[str, Any]:
+    """Our entry with these in its environment too."""
+    env = [*OURS["env"], *({"name": name, "value": text} for name, text in variables.items())]
+    return {**OURS, "env": env}
+
+
+@pytest.mark.parametrize(
+    ("ours", "why"),
+    [
+        ({**OURS, "args": ["--verbose"]}, "has args, and started with words the program is"),
+        (with_variables(GCP_LOG="stderr"), "[SETTINGS-VALUE] GCP_LOG is stderr, not journal"),
+        (with_variables(GCP_AUDIENCE="pool"), "[SETTINGS-AUDIENCE] GCP_AUDIENCE is not a"),
+        (with_variables(HTTPS_PROXY="https://10.0.0.1:3128"), "[SETTINGS-PROXY] HTTPS_PROXY"),
+        (
+            with_variables(
+                HTTPS_PROXY="https://10.0.0.1:3128",
+                NO_PROXY="sts.googleapis.com",
+                GCP_SERVICE_ACCOUNT="puller@project-1.iam.gserviceaccount.com",
+            ),
+            "[SETTINGS-PROXY] HTTPS_PROXY",
+        ),
+        (with_variables(https_proxy="socks5://10.0.0.1:1080"), "[SETTINGS-PROXY] https_proxy"),
+    ],
+)
+def test_refused_by_the_program_on_every_pull(ours: dict[str, Any], why: str) -> None:
+    """The kubelet starts on it, and each pull is anonymous from then on."""
+    with pytest.raises(Refused) as refused:
+        entry.taken(splice.whole([ours], "c").encode(), "F")
+    assert str(refused.value).startswith(f"F: the entry {PLUGIN}: ")
+    assert why in str(refused.value)
+    assert " Fix: " in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("HTTPS_PROXY", "https://user:pass-9f3b1c@10.0.0.1:3128"),
+        ("https_proxy", "user:pass-9f3b1c%@10.0.0.1:3128"),
+        ("GCP_STS_ENDPOINT", "https://user:pass-9f3b1c@sts.example.com"),
+    ],
+)
+def test_no_password_is_shown(variable: str, text: str) -> None:
+    ours = with_variables(**{variable: text})
+    with pytest.raises(Refused) as refused:
+        entry.taken(splice.whole([ours], "c").encode(), "F")
+    assert f"{variable} " in str(refused.value)
+    assert "9f3b1c" not in str(refused.value)
+    assert "user:" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {**OURS, "args": []},
+        {**OURS, "args": None},
+        with_variables(GCP_LOG="/var/log/provider.log"),
+        with_variables(HTTPS_PROXY="https://10.0.0.1:3128", NO_PROXY="sts.googleapis.com"),
+        with_variables(HTTPS_PROXY="http://user:password@10.0.0.1:3128", NO_PROXY="*"),
+        {**OURS, "env": [{"name": "GCP_LOG", "value": "?"}, *with_variables(GCP_LOG="off")["env"]]},
+        with_variables(OTHER="\u00e9"),
+    ],
+)
+def test_what_the_program_takes(ours: dict[str, Any]) -> None:
+    assert entry.taken(splice.whole([ours], "c").encode(), "F") == [ours]
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        "text",
+        True,
+        {"a": "b"},
+        [{"name": "GCP_LOG", "value": True}],
+        [{"name": ["a"], "value": "b"}],
+    ],
+)
+def test_what_the_kubelet_refuses_is_left_to_its_check(env: object) -> None:
+    """Variables that are no text."""
+    ours = {**OURS, "env": env}
+    assert entry.taken(splice.whole([ours], "c").encode(), "F") == [ours]
 
 
 def test_text_of() -> None:

@@ -1,13 +1,13 @@
 """A change of a node, begun and ended so that whoever comes after knows where it stands.
 
-Imports `change`, `files`, `state`; `health`, `kubelet`, `profile` and `systemd` when they are
-needed. The order: remember, arm the dead man's switch, edit place by place, restart the kubelet,
-see that it is well, disarm, remember. What fails goes back the same way (`back`).
+Imports `change`, `files`, `state`; `health`, `kubelet`, `process`, `profile` and `systemd` when
+they are needed. The order: remember, arm the dead man's switch, edit place by place, restart the
+kubelet, see that it is well, disarm, remember. What fails goes back the same way (`back`).
 """
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,14 +133,25 @@ def begun(
             folders=tuple(dict.fromkeys([*(unread.folders if unread else ()), *folders])),
             previous=unread.previous if unread else state.installed,
             restarted=False,
-            kubelet=started or "",
+            kubelet=started or _none(),
         ),
     )
     try:
+        for file in installed.files if installed else ():
+            if file.before.sha256:  # no step has those of a place that was as it should be
+                store.keep(host.root.read(file.path))
         store.save(state)
     except OSError as error:
         raise Refused(cannot(error)) from None
     return state
+
+
+def _none() -> str:
+    """What stands for no kubelet: the boot, which another machine's differs in; "" if unknown."""
+    from gcp_sa_credential_provider.node import process
+
+    boot = process.boot(PROC)
+    return f"{boot}/" if boot else ""
 
 
 def reload(host: Host) -> None:
@@ -173,9 +184,27 @@ def end(host: Host, state: State) -> None:
     """Remember that a change has ended, and disarm the switch that guarded it. Raises Failed."""
     disarm(host)
     try:
-        host.store.save(state)
+        host.store.save(_looked_again(host, state))
     except OSError as error:
         raise Failed(f"{cannot(error)} All else is done") from None
+
+
+def _looked_again(host: Host, state: State) -> State:
+    """The state with the kubelet that waits for a change during which none ran at first.
+
+    One that has started meanwhile may have read half of it; one that starts later reads all.
+    """
+    last = state.change
+    if not host.live or last is None or last.restarted or last.kubelet not in ("", _none()):
+        return state
+    from gcp_sa_credential_provider.node import kubelet
+
+    try:
+        found = kubelet.running(host.root, PROC)
+    except Refused:
+        return state
+    seen = replace(last, kubelet=found.started) if found else replace(last, restarted=True)
+    return replace(state, change=seen)
 
 
 def not_restarted(host: Host) -> str:

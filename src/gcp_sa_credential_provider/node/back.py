@@ -62,7 +62,7 @@ def go_back(host: Host, state: State) -> State:
     if last is None:
         return state
     of = state.installed or last.previous
-    types = dict.fromkeys(of.cache_types if of else (), "")
+    types = dict.fromkeys(of.names if of else (), "")
     types |= last.previous.cache_types if last.previous else {}
     # By `reconcile`, of what minor the kubelet has become since.
     minor = of.minor if of else entry.OLDEST

@@ -1,8 +1,8 @@
 """Our entries in a CredentialProviderConfig: which they are, and their form for a minor.
 
-Imports `document`, `splice`. Rules: kubernetes/kubelet config/v1/types.go. A kubelet of 1.33 does
-not know `cacheType` and ends on it; from 1.34 on one ends without it. What 1.33 does is what 1.34
-calls `ServiceAccount`.
+Imports `document`, `splice`, and of `plugin` what reads its environment. Rules: kubernetes/kubelet
+config/v1/types.go. A kubelet of 1.33 does not know `cacheType` and ends on it; from 1.34 on one
+ends without it. What 1.33 does is what 1.34 calls `ServiceAccount`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -66,6 +66,11 @@ def taken(content: bytes, where: str) -> list[Entry]:
 
 def _mistakes(entry: Entry) -> Iterator[str]:
     """What would be seen only later, and elsewhere; each with a fix."""
+    if entry.get("args"):
+        yield (
+            "it has args, and started with words the program is the operator's tool: every pull"
+            " would end with exit code 2. Fix: take them out; its settings stand in env"
+        )
     for place, text in _numbers(entry, ""):
         yield (
             f"{place} is the number {text}, and the kubelet wants text there. Fix: put it in"
@@ -73,7 +78,7 @@ def _mistakes(entry: Entry) -> Iterator[str]:
         )
     variables = entry.get("env")
     for number, one in enumerate(variables if isinstance(variables, list) else []):
-        if not (isinstance(one, dict) and {"name", "value"} <= one.keys()):
+        if not isinstance(one, dict) or None in (one.get("name"), one.get("value")):
             yield (
                 f"env[{number}] has not both a name and a value. Fix: give it both; an empty value"
                 ' is ""'
@@ -83,6 +88,30 @@ def _mistakes(entry: Entry) -> Iterator[str]:
             f"it has no {_TOKEN}, so that the kubelet would hand over no token and every pull would"
             " end in REQUEST-NO-TOKEN. Fix: add them, as `render` writes them"
         )
+    yield from _settings(entry)
+
+
+def _settings(entry: Entry) -> Iterator[str]:
+    """What the program would say on every pull, in its own words, which mask a proxy's password."""
+    from gcp_sa_credential_provider.plugin import line, proxy, settings
+    from gcp_sa_credential_provider.plugin.failure import Failure
+
+    variables = entry.get("env") or []
+    if not isinstance(variables, list) or not all(
+        isinstance(one[key], str) for one in variables for key in ("name", "value")
+    ):
+        return  # which the kubelet's own check refuses
+    environment = {one["name"]: one["value"] for one in variables}
+    try:
+        told = settings.from_environment(environment)
+        told.proxy_for(told.sts)
+        if told.account or told.account_annotation:
+            told.proxy_for(told.iam_credentials)
+    except Failure as failure:
+        proxies = [environment.get(name, "") for name in ("HTTPS_PROXY", "https_proxy")]
+        secrets = [secret for text in proxies for secret in proxy.secrets_of(text)]
+        said = line.explain(failure, secrets, 1).removeprefix(f"{line.NAME}: ")
+        yield f"the program would refuse every request: {said}"
 
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, str]]:

@@ -130,7 +130,7 @@ def steps(host: Host, state: State, wiring: "Wiring", wish: Wish, minor: Minor) 
     program = f"{wiring.bin_dir}/{PLUGIN}"
     names = [one["name"] for one in wish.entries]
     old = state.installed.cache_types if state.installed else {}
-    gone = [name for name in old if name not in names]
+    gone = [name for name in _had(state) if name not in names]
     for path in [program, *(f"{wiring.bin_dir}/{name}" for name in names if name != PLUGIN)]:
         _refuse_stranger(host, state, path, program)
     found = [Step(Write(program, wish.program, 0o755), PROVIDER)]
@@ -145,6 +145,14 @@ def steps(host: Host, state: State, wiring: "Wiring", wish: Wish, minor: Minor) 
     found += [Step(_before_start(name, program), FLAGS) for name in wiring.units]
     found += [Step(Remove(f"{wiring.bin_dir}/{name}"), NAME) for name in gone if name != PLUGIN]
     return found
+
+
+def _had(state: State) -> Sequence[str]:
+    """Names that entries of ours may have now: any, after a change that was broken off."""
+    if state.installed is None:
+        return ()
+    whole = state.change is None or state.change.finished
+    return tuple(state.installed.cache_types) if whole else state.installed.names
 
 
 def _before_start(name: str, program: str) -> Write:
@@ -230,6 +238,7 @@ def _install(
     restart = _restart_is_due(state, left, kubelet)
     broken_off = state.change is not None and not state.change.finished
     if not left and state.installed == settled and not restart and not broken_off:
+        _keep_program(host, wish)
         host.say("all is there already; nothing is changed")
         return
     if restart and host.restart and kubelet is not None:
@@ -238,9 +247,9 @@ def _install(
     programs = [step for step in left if step.role in (PROVIDER, NAME) and _adds(step)]
     may_know = wiring if broken_off and act.can_restart(host) else None
     with back.if_it_fails(host, state, may_know):
-        host.store.keep_program(wish.program)
         act.edit(host, programs)
         _probe(host, wiring, wish)
+        host.store.keep_program(wish.program)  # only now: it is to go back where another fails
         if restart and kubelet and host.restart:
             act.arm(host, wiring)
         act.edit(host, [step for step in left if step not in programs])
@@ -258,6 +267,14 @@ def _install(
     act.end(host, finished(state, restarted=not restart))
     if restart:
         host.say(act.not_restarted(host))
+
+
+def _keep_program(host: Host, wish: Wish) -> None:
+    """Mend the copy that goes back, if it is another one. Raises Refused."""
+    try:
+        host.store.keep_program(wish.program)
+    except OSError as error:
+        raise Refused(act.cannot(error)) from None
 
 
 def _see_that_it_is_given(host: Host, wiring: "Wiring", minor: Minor) -> None:
@@ -317,6 +334,7 @@ def _record(
     made = [*(old.folders if old else ()), *(state.change.folders if state.change else ())]
     config = next(edit.path for edit, role in edits if role == CONFIG)
     remembered = old.cache_types if old else {}
+    names = [*(old.names if old else ()), *(one["name"] for one in wish.entries)]
     return Installed(
         version=VERSION,
         profile=wiring.profile,
@@ -334,6 +352,7 @@ def _record(
         },
         files=tuple(known.values()),
         folders=tuple(dict.fromkeys([*made, *folders])),
+        taken=tuple(dict.fromkeys(names)),
     )
 
 

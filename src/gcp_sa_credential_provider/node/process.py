@@ -39,8 +39,7 @@ class Process:
     @property
     def started(self) -> str:
         """When, for ever: the boot, and the clock ticks since then."""
-        boot = (self.folder.parent / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{self._fields()[_START]}"
+        return f"{_boot(self.folder.parent)}/{self._fields()[_START]}"
 
     @property
     def program(self) -> str:
@@ -84,6 +83,18 @@ class Process:
     def _fields(self) -> list[str]:
         # The command's name may hold spaces and brackets.
         return (self.folder / "stat").read_text().rpartition(")")[2].split()
+
+
+def boot(proc: Path) -> str:
+    """What tells this run of the machine from any other; "" where that cannot be told."""
+    try:
+        return _boot(proc)
+    except OSError:
+        return ""
+
+
+def _boot(proc: Path) -> str:
+    return (proc / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def every(proc: Path) -> Iterator[Process]:

@@ -77,6 +77,13 @@ class Installed:
     """With what was there before the first installation."""
     folders: tuple[str, ...]
     """Those that we made, outer ones first."""
+    taken: tuple[str, ...] = ()
+    """Names that our entries have, or ever had since the first installation."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The same, also where an older release remembered only those that are there."""
+        return tuple(dict.fromkeys((*self.taken, *self.cache_types)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +99,7 @@ class Change:
     restarted: bool
     """Whether the kubelet was restarted for it."""
     kubelet: str
-    """The one that ran when it began, by its start; "" for none."""
+    """The one that ran when it began, by its start; for none, the boot and "/", or "" alone."""
 
     def touched(self) -> bool:
         """Whether it was one of what a kubelet reads at its start."""
@@ -105,7 +112,11 @@ class Change:
         """
         if not self.finished:
             return True
-        waits = kubelet is not None and self.kubelet in ("", kubelet)
+        # None: files alone were written, and one may have run unseen; of this boot, or of any.
+        none = self.kubelet == "" or self.kubelet.endswith("/")
+        waits = kubelet is not None and (
+            kubelet.startswith(self.kubelet) if none else kubelet == self.kubelet
+        )
         return self.touched() and not self.restarted and waits
 
 
@@ -172,6 +183,10 @@ class Store:
             self.root.mkdir(FOLDER, 0o700)
             self.root.write(PROGRAM, content, 0o700)
 
+    def has(self, was: Was) -> bool:
+        """Whether the bytes that were there are kept, be they damaged."""
+        return self.root.lstat(f"{_FORMER}/{was.sha256}") is not None
+
     def former(self, was: Was) -> bytes:
         """The bytes that were there. Raises Failed."""
         content = self.root.read(f"{_FORMER}/{was.sha256}")
@@ -237,6 +252,7 @@ def _installed(told: dict[str, Any] | None) -> Installed | None:
     if told is None:
         return None
     lists = {name: tuple(told[name]) for name in ("units", "version_of", "minor", "folders")}
+    lists["taken"] = tuple(told.get("taken", ()))
     return Installed(**{**told, **lists, "files": tuple(map(_file, told["files"]))})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gcp_sa_credential_provider.node import splice
-from gcp_sa_credential_provider.node.change import Edit, Link, Remove, Write, now
+from gcp_sa_credential_provider.node.change import Edit, Link, Remove, Write, digest, now
 from gcp_sa_credential_provider.node.document import Unreadable
 from gcp_sa_credential_provider.node.entry import text_of
 from gcp_sa_credential_provider.node.files import Root
@@ -49,7 +49,7 @@ def careful(root: Root, store: Store, file: File, names: Collection[str]) -> Bac
     Raises Entangled, Failed.
     """
     present = now(root, file.path)
-    if present == file.before:
+    if present == file.before or _never_written(store, file):
         return Back(None)
     edited = bool(present.sha256) and present.sha256 != file.after.sha256
     if edited and file.role == "config":
@@ -96,7 +96,9 @@ def _as_it_was(
     """The text of before with its own comments, if all that was done to it is what we did."""
     try:
         ours = [one for one in splice.entries(text) if _is(one, names)]
-        return splice.put(whole, former) if splice.put(whole, ours) == text else None
+        given_up = set(names) - {one["name"] for one in ours}
+        done = splice.cut(splice.put(whole, ours), given_up)
+        return splice.put(whole, former) if done == text else None
     except (Unreadable, splice.Unspliced):
         return None
 
@@ -104,9 +106,26 @@ def _as_it_was(
 def former_text(store: Store, file: File) -> str:
     """What was in the file before; "" where it was not there, or is no text. Raises Failed."""
     try:
-        return text_of(store.former(file.before)) if file.before.sha256 else ""
+        return text_of(_former_bytes(store, file)) if file.before.sha256 else ""
     except Unreadable:
         return ""
+
+
+def _former_bytes(store: Store, file: File) -> bytes:
+    """What was in the file before, which may be there itself. Raises Failed."""
+    there = store.root.read(file.path)
+    if there is not None and (digest(there) == file.before.sha256 or _never_written(store, file)):
+        return there
+    return store.former(file.before)
+
+
+def _never_written(store: Store, file: File) -> bool:
+    """Whether a file was as we wanted it from the first; what is there now is others'.
+
+    An older release kept no bytes of such a file. Of one that was written there are some.
+    """
+    same = bool(file.before.sha256) and file.before.sha256 == file.after.sha256
+    return same and not store.has(file.before)
 
 
 def former_entries(whole: str, names: Collection[str]) -> list[splice.Entry]:

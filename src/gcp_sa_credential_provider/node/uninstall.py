@@ -4,7 +4,6 @@ Imports `act` and what that imports. On the way out the flags go first, then the
 program goes last, after the restart, since the kubelet that runs until then still calls it.
 """
 
-import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +50,8 @@ class _Way:
     """Whether the configuration stays, with entries of others."""
     again: list[str]
     """What to say of entries that were others' before we took their names."""
+    kept: list[str]
+    """What to say of places that are as they were before us."""
 
 
 def run(host: Host) -> None:
@@ -71,6 +72,8 @@ def run(host: Host) -> None:
         if way.stays or not _ours_alone(installed):
             _check(host, installed, way, kubelet)
         if host.dry_run:
+            for line in way.kept:
+                host.say(line)
             act.show(host, [*way.first, *way.last])
             return
         broken_off = state.change is not None and not state.change.finished
@@ -100,7 +103,7 @@ def run(host: Host) -> None:
         for step in steps:
             done = "written" if isinstance(step.edit, Write) else "removed"
             host.say(f"{step.edit.path}: {done}")
-        for line in [*way.again, *_labels(host, installed)]:
+        for line in [*way.kept, *way.again, *_labels(host, installed)]:
             host.say(line)
         _end(host, installed)
         if restart:
@@ -137,17 +140,19 @@ def _way(host: Host, installed: Installed, minor: "Minor") -> _Way:
     Refused: others' edits cannot be told from ours.
     """
     files = {role: [one for one in installed.files if one.role == role] for role in _ROLES}
-    names, again = installed.cache_types, list[str]()
+    names, again = installed.names, list[str]()
     try:
         configs = []
         for file in files[CONFIG]:
             whole = undo.former_text(host.store, file)
             former = undo.former_entries(whole, names)
             fitting = [entry.for_minor(dict(one), minor) for one in former]
-            configs.append((file, undo.without_entries(host.root, file, names, fitting, whole)))
+            way = undo.without_entries(host.root, file, names, fitting, whole)
+            configs.append((file, way))
             again += [
                 f"{file.path}: the entry {one['name']} that was there before is back"
                 for one in former
+                if way.edit
             ]
         stays = any(one.stays for _, one in configs) or _others_use(host, installed)
         gone = [file for file in files[FLAGS] if not stays or file.path.endswith(RECONCILE_DROP_IN)]
@@ -155,13 +160,18 @@ def _way(host: Host, installed: Installed, minor: "Minor") -> _Way:
         last = [(file, _back(host, file)) for role in _LAST for file in files[role]]
     except undo.Entangled as error:
         raise Refused(
-            f"{error}. Fix: take what is ours out of it by hand ({', '.join(names)}), then run this"
-            " again"
+            f"{error}. Fix: take what is ours out of it by hand"
+            f" ({', '.join(installed.cache_types)}), then run this again"
         ) from None
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}. Fix: see what is there") from None
     both = [*flags, *configs]
-    return _Way(_steps(both), _steps(last), stays, again)
+    kept = [
+        f"{file.path}: was there before us, and stays"
+        for file, one in [*both, *last]
+        if one.edit is None and not file.before.absent and host.root.lstat(file.path)
+    ]
+    return _Way(_steps(both), _steps(last), stays, again, kept)
 
 
 def _others_use(host: Host, installed: Installed) -> bool:
@@ -185,10 +195,15 @@ def _check(host: Host, installed: Installed, way: _Way, kubelet: "Kubelet | None
     """Refuse if the kubelet would not start on what is left."""
     edits = [step.edit for step in (*way.first, *way.last)]
     planned = Planned(host.root, edits)
+    bin_dir = host.root.resolve(installed.bin_dir)
+    # An entry that comes back without its program is as it was before us, when no kubelet read it.
+    lacked = {one.path for one in installed.files if one.role in _LAST and one.before.absent}
     reader = Reader(
         minor=kubelet.minor if kubelet else installed.minor,
         gates=kubelet.gates if kubelet else with_our_flags(installed.minor, {}),
-        executable=lambda name: planned.executable(posixpath.join(installed.bin_dir, name)),
+        executable=lambda name: (
+            f"{bin_dir}/{name}" in lacked or planned.executable(f"{bin_dir}/{name}")
+        ),
     )
     found = problems(planned.config(installed.given), reader)
     if found and not all(isinstance(edit, Remove) for edit in edits):
