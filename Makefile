@@ -8,6 +8,8 @@ TYPED  := unit process emulator fuzz clients kubelet node cluster static
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 WHEEL  := dist/.wheel
 
+.DELETE_ON_ERROR:
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## /\1\t/' | expand -t 22

@@ -2,11 +2,14 @@
 ARCH    ?= amd64 arm64
 STATIC  := $(BIN)/python packaging/static/build.py
 NATIVE  := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
-STATIC_FILE = dist/$(NAME)-$(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' src/gcp_sa_credential_provider/version.py)-linux-$(NATIVE)
+STATIC_PREFIX := dist/$(NAME)-$(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' src/gcp_sa_credential_provider/version.py)-linux-
+STATIC_FILE := $(STATIC_PREFIX)$(NATIVE)
+
+$(STATIC_PREFIX)%: $(SOURCES) $(shell find packaging/static -type f -not -name '*.pyc') | $(VENV)/.run
+	@$(STATIC) $*
 
 .PHONY: static
-static: $(VENV)/.run ## the static file for both architectures (ARCH=amd64: one), .sha256 and SBOM
-	@$(STATIC) $(ARCH)
+static: $(ARCH:%=$(STATIC_PREFIX)%) ## the static file for both architectures (ARCH=amd64: one), .sha256 and SBOM
 
 .PHONY: test-static
 test-static: venv ## the process suite and the hardening tests over the static files and the image

@@ -29,14 +29,15 @@ class Journal:
         machine.start("journald", "/lib/systemd/systemd-journald")
         socket = machine.folder / "run/systemd/journal/socket"
         self._wait_for(machine, socket)
-        self._lines = Lines(
+        self._machine = machine
+        self._read = (
             "journalctl",
             f"--directory={folder}",
             f"--identifier={PLUGIN}",
-            "--follow",
-            "--lines=all",
             "--output=json",
+            "--quiet",
         )
+        self._lines = Lines(*self._read, "--follow", "--lines=all")
 
     @staticmethod
     def _wait_for(machine: Machine, socket: Path) -> None:
@@ -48,8 +49,12 @@ class Journal:
         raise RuntimeError(f"journald: {machine.log('journald').read_text()}")
 
     def records(self, account: str) -> list[Record]:
-        """What there is so far of pulls for this ServiceAccount, NAMESPACE/NAME."""
-        found = map(record_of, self._lines.all)
+        """What there is so far of pulls for this ServiceAccount, NAMESPACE/NAME.
+
+        Of plugins that have ended nothing is missing: journald writes first what it was sent.
+        """
+        self._machine.run("journalctl", "--sync")
+        found = map(record_of, self._machine.run(*self._read).splitlines())
         return [record for record in found if record.get("serviceaccount") == account]
 
     def wait_for(

@@ -16,11 +16,27 @@ from process import launch  # noqa: E402 -- as said above
 from process.launch import Launcher  # noqa: E402 -- as said above
 from process.setup_command import Setup  # noqa: E402 -- as said above
 
+HERE = Path(__file__).parent
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `each_plugin` over every form of the program."""
     if "each_plugin" in metafunc.fixturenames:
         metafunc.parametrize("each_plugin", _names(metafunc.config), indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, where one form is judged, what is the operator's tool's and has no part in it."""
+    if not config.getoption("--plugin"):
+        return
+    forms = {"plugin", "each_plugin", "every_plugin"}
+    apart = [
+        item
+        for item in items
+        if item.path.parent == HERE and not forms.intersection(getattr(item, "fixturenames", ()))
+    ]
+    config.hook.pytest_deselected(items=apart)
+    items[:] = [item for item in items if item not in apart]
 
 
 @pytest.fixture(scope="session")

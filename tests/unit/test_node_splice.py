@@ -1,9 +1,11 @@
 """Entries into a CredentialProviderConfig and out again: others' text stays as it is."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -24,11 +26,23 @@ MANY = settings(
 SOME = settings(MANY, max_examples=100)
 
 
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """Without coverage, with which the hundreds of texts take three times as long to read."""
+    measuring = Coverage.current()
+    if measuring:
+        measuring.stop()
+    yield
+    if measuring:
+        measuring.start()
+
+
 def said(text: str) -> Any:
     # Through the cache of `splice`: reading is nearly all that these tests cost.
     return document.value(splice._read(text))
 
 
+@pytest.mark.usefixtures("unmeasured")
 @MANY
 @given(configs())
 def test_in_and_out_again(config: Config) -> None:
@@ -40,6 +54,7 @@ def test_in_and_out_again(config: Config) -> None:
     assert splice.cut(put, NAMES) == config.text
 
 
+@pytest.mark.usefixtures("unmeasured")
 @SOME
 @given(configs(), st.data())
 def test_foreign_edit(config: Config, data: st.DataObject) -> None:
@@ -59,6 +74,7 @@ def test_foreign_edit(config: Config, data: st.DataObject) -> None:
     assert ("# theirs" in out) == ("# theirs" in edited)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @SOME
 @given(configs())
 def test_another_minor(config: Config) -> None:
