@@ -61,6 +61,11 @@ class Gcloud:
         """The output of a command that must succeed, as JSON."""
         return json.loads(self.text(*arguments, "--format=json"))
 
+    def installation(self) -> tuple[str, str]:
+        """Its Python, and the folder where it is installed."""
+        info = self.json("info")
+        return info["basic"]["python_location"], info["installation"]["sdk_root"]
+
     def pools(self, *arguments: str) -> Any:
         """`gcloud iam workload-identity-pools …`."""
         return self.json("iam", "workload-identity-pools", *arguments)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clients.forked import forked
 from clients.gcloud import INSTALL, Gcloud
 from clients.place import child_environment, credential_file, subject_token_file
 from clients.script import IMAGES, READER, SHARED, Script, before, pull, status
@@ -38,10 +39,12 @@ def logged_in(
     folder = tmp_path_factory.mktemp("login")
     with Emulator(folder / "google", before(issuer.jwks), proxy={}) as google:
         gcloud = Gcloud(client("gcloud", INSTALL), google, child_environment(folder, google))
-        token = subject_token_file(folder, issuer)
-        path = credential_file(folder / "credentials.json", token, google.endpoints)
-        gcloud.text("auth", "login", f"--cred-file={path}")
-        yield google, gcloud
+        with forked(folder, *gcloud.installation()) as python:
+            gcloud.environment["CLOUDSDK_PYTHON"] = str(python)
+            token = subject_token_file(folder, issuer)
+            path = credential_file(folder / "credentials.json", token, google.endpoints)
+            gcloud.text("auth", "login", f"--cred-file={path}")
+            yield google, gcloud
 
 
 @pytest.fixture
